@@ -1,0 +1,91 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"flink-ha-sidecar/lab"
+)
+
+// settings are what the environment asks of the demo.
+type settings struct {
+	samples     int
+	backend     lab.Backend
+	flink       string
+	jobManagers int
+	signal      syscall.Signal
+	retry       time.Duration
+	keep        bool
+	out         string
+}
+
+// parseSettings reads the environment. An error names the variable and says what
+// it may be.
+func parseSettings(getenv func(string) string) (settings, error) {
+	s := settings{samples: 1, backend: lab.Kubernetes, flink: "2.3.0", jobManagers: 2, signal: syscall.SIGKILL, retry: time.Second}
+	var err error
+	if v := getenv("SAMPLES"); v != "" {
+		if s.samples, err = strconv.Atoi(v); err != nil || s.samples < 1 || s.samples > 1000 {
+			return s, fmt.Errorf("SAMPLES is %q: give the number of pairs, 1 to 1000", v)
+		}
+	}
+	if v := getenv("BACKEND"); v != "" && v != string(lab.Kubernetes) {
+		return s, fmt.Errorf("BACKEND is %q: give kubernetes", v)
+	}
+	if v := getenv("FLINK"); v != "" {
+		if s.flink, err = lab.FlinkVersion(v); err != nil {
+			return s, fmt.Errorf("FLINK: %w", err)
+		}
+	}
+	if v := getenv("JOBMANAGERS"); v != "" {
+		if s.jobManagers, err = strconv.Atoi(v); err != nil || s.jobManagers < 1 || s.jobManagers > 3 {
+			return s, fmt.Errorf("JOBMANAGERS is %q: give 1, 2 or 3", v)
+		}
+	}
+	switch v := getenv("SIGNAL"); v {
+	case "", "KILL":
+	case "TERM":
+		s.signal = syscall.SIGTERM
+	default:
+		return s, fmt.Errorf("SIGNAL is %q: give KILL or TERM", v)
+	}
+	if v := getenv("RETRY"); v != "" {
+		// Flink demands a renew-deadline, 15 s by default, above 1.2 x retry-period.
+		if s.retry, err = time.ParseDuration(v); err != nil || s.retry < 100*time.Millisecond || s.retry > 10*time.Second {
+			return s, fmt.Errorf("RETRY is %q: give a duration from 100ms to 10s, as in 1s", v)
+		}
+	}
+	switch v := getenv("KEEP"); v {
+	case "", "0":
+	case "1":
+		s.keep = true
+	default:
+		return s, fmt.Errorf("KEEP is %q: give 1 to leave the last cluster running", v)
+	}
+	if s.out = getenv("OUT"); s.out != "" {
+		if info, err := os.Stat(filepath.Dir(s.out)); err != nil || !info.IsDir() {
+			return s, fmt.Errorf("OUT is %q: its folder is not there", s.out)
+		}
+	}
+	return s, nil
+}
+
+func (s settings) String() string {
+	plural := "s"
+	if s.jobManagers == 1 {
+		plural = ", started again 1 s after its end"
+	}
+	return fmt.Sprintf("Flink %s, HA service %s, %d JobManager%s, retry-period %v, SIG%s to the leader",
+		s.flink, s.backend, s.jobManagers, plural, s.retry, s.signalName())
+}
+
+func (s settings) signalName() string {
+	if s.signal == syscall.SIGTERM {
+		return "TERM"
+	}
+	return "KILL"
+}

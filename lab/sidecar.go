@@ -1,0 +1,188 @@
+package lab
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+)
+
+// BuildSidecar builds the sidecar as it stands in the checkout, and returns the
+// path of the binary below dir. With race it reports data races when it runs.
+func BuildSidecar(ctx context.Context, progress *Progress, dir string, race bool) (_ string, err error) {
+	root, err := ModuleRoot()
+	if err != nil {
+		return "", err
+	}
+	done := progress.Step("build the sidecar")
+	defer func() { done(err) }()
+	var flags []string
+	if race {
+		flags = append(flags, "-race")
+	}
+	binary := filepath.Join(dir, "flink-ha")
+	return binary, goBuild(ctx, root, binary, ".", flags...)
+}
+
+// SidecarRules are the rights that a sidecar needs on the lock of its cluster,
+// as its RBAC in a cluster gives them.
+func SidecarRules(lock string) []rbacv1.PolicyRule {
+	return []rbacv1.PolicyRule{{
+		APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{lock},
+		Verbs: []string{"get", "watch", "patch"},
+	}}
+}
+
+// Sidecar is a sidecar beside one JobManager.
+type Sidecar struct {
+	// Name is its JobManager's, with "-sidecar".
+	Name string
+	// Listen is the address of its probes and metrics.
+	Listen string
+	// StateDir is its --state-dir: it outlives the process, as an emptyDir does.
+	StateDir string
+
+	binary string
+	args   []string
+	dir    string
+
+	mu   sync.Mutex
+	proc *Process
+}
+
+// NewSidecar prepares a sidecar for a JobManager, without starting it. extra
+// flags come last, where they win.
+func NewSidecar(s *Settings, j *JobManager, binary, kubeConfig string, extra ...string) *Sidecar {
+	name := j.Name + "-sidecar"
+	c := &Sidecar{
+		Name: name, Listen: j.Address + ":8088", StateDir: filepath.Join(s.Dir, name+"-state"), binary: binary, dir: s.Dir,
+	}
+	c.args = append([]string{
+		"run", "--flink-conf-dir", j.ConfDir, "--kubeconfig", kubeConfig, "--namespace", s.Namespace,
+		"--pod-name", j.Name, "--pod-ip", j.Address, "--jobmanager-match", j.ConfDir,
+		"--state-dir", c.StateDir, "--listen", c.Listen, "--log-format", "json",
+	}, extra...)
+	return c
+}
+
+// Start starts the process; it must not be running. Its log goes on in the same
+// file.
+func (c *Sidecar) Start() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.proc != nil && c.proc.Alive() {
+		return fmt.Errorf("start %s: it runs already", c.Name)
+	}
+	if err := os.MkdirAll(c.StateDir, 0o755); err != nil {
+		return fmt.Errorf("start %s: %w", c.Name, err)
+	}
+	p, err := start(spec{name: c.Name, path: c.binary, args: c.args, log: c.Log()})
+	if err != nil {
+		return err
+	}
+	c.proc = p
+	return nil
+}
+
+// Process is the process started last, nil if there was none.
+func (c *Sidecar) Process() *Process {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.proc
+}
+
+// Signal sends its process a signal and returns the time just before.
+func (c *Sidecar) Signal(s syscall.Signal) (time.Time, error) { return c.Process().Signal(s) }
+
+// Kill ends its process by SIGKILL.
+func (c *Sidecar) Kill() { c.Process().Kill() }
+
+// Log is the path of its log, JSON lines.
+func (c *Sidecar) Log() string { return filepath.Join(c.dir, c.Name+".log") }
+
+// URL is the address of its probes and metrics, as in URL + "/readyz".
+func (c *Sidecar) URL() string { return "http://" + c.Listen }
+
+// contact tells whether the sidecar has seen the lock's object, or that there is
+// none yet.
+func (c *Sidecar) contact(ctx context.Context, client *http.Client) bool {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.URL()+"/readyz?verbose", nil)
+	if err != nil {
+		return false
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return false
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	return err == nil && strings.Contains(string(text), "[+]backend ok")
+}
+
+// SidecarEvent is one line of the sidecar's log.
+type SidecarEvent struct {
+	At      time.Time
+	Level   string
+	Message string
+	// Fields are all keys of the line, the three above included.
+	Fields map[string]any
+}
+
+// Messages of the sidecar's log that the lab measures by.
+const (
+	SidecarSawDeath  = "JobManager ended"
+	SidecarFreedLock = "lock freed"
+)
+
+// ReadSidecarLog returns the lines of a sidecar's log, oldest first. Lines that
+// are no JSON (a panic, a report of the race detector) are left out.
+func ReadSidecarLog(file string) ([]SidecarEvent, error) {
+	f, err := os.Open(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read sidecar's log: %w", err)
+	}
+	defer f.Close()
+	var events []SidecarEvent
+	lines := bufio.NewScanner(f)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		if event, ok := parseSidecarLine(lines.Bytes()); ok {
+			events = append(events, event)
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("read sidecar's log %s: %w", file, err)
+	}
+	return events, nil
+}
+
+func parseSidecarLine(line []byte) (SidecarEvent, bool) {
+	var fields map[string]any
+	if json.Unmarshal(line, &fields) != nil {
+		return SidecarEvent{}, false
+	}
+	stamp, _ := fields["ts"].(string)
+	at, err := time.Parse(time.RFC3339Nano, stamp)
+	if err != nil {
+		return SidecarEvent{}, false
+	}
+	event := SidecarEvent{At: at, Fields: fields}
+	event.Level, _ = fields["level"].(string)
+	event.Message, _ = fields["msg"].(string)
+	return event, true
+}
