@@ -1,0 +1,58 @@
+package command
+
+import (
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"flink-ha-sidecar/internal/daemon"
+)
+
+func newRun(environ []string) *cobra.Command {
+	s := daemon.Settings{Version: Version(), Environ: environ}
+	c := &cobra.Command{
+		Use:   "run",
+		Short: "Watch over this pod's JobManager",
+		Long: `Watch over this pod's JobManager: observe the election that Flink holds, and
+free the lock of the JobManager as soon as it is known to be dead.
+
+Every flag can be set by an environment variable: --log-level is
+FLINK_HA_LOG_LEVEL. A flag wins over the environment, that over Flink's own
+configuration.`,
+		Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := fromEnvironment(c.Flags(), environ); err != nil {
+				return err
+			}
+			return daemon.Run(c.Context(), s, c.ErrOrStderr())
+		},
+	}
+	runFlags(c.Flags(), &s)
+	return c
+}
+
+func runFlags(f *pflag.FlagSet, s *daemon.Settings) {
+	confDir := os.Getenv("FLINK_CONF_DIR")
+	if confDir == "" {
+		confDir = "/opt/flink/conf"
+	}
+	f.StringVar(&s.FlinkConfDir, "flink-conf-dir", confDir, "directory of Flink's configuration, as the JobManager sees it")
+	f.StringVar(&s.Backend, "backend", "", "HA service: kubernetes (default: Flink's high-availability.type)")
+	f.StringVar(&s.Namespace, "namespace", "", "namespace of the cluster (default: Flink's kubernetes.namespace)")
+	f.StringVar(&s.ClusterID, "cluster-id", "", "cluster id (default: Flink's kubernetes.cluster-id)")
+	f.StringVar(&s.Kubeconfig, "kubeconfig", "", "kubeconfig file (default: in-cluster, else Flink's kubernetes.config.file)")
+	f.StringVar(&s.PodName, "pod-name", "", "name of this pod (downward API metadata.name)")
+	f.StringVar(&s.PodIP, "pod-ip", "", "IP address of this pod (downward API status.podIP; default: jobmanager.rpc.address if it is an IP address)")
+	f.BoolVar(&s.SharedNetwork, "shared-network", false, "other JobManagers may run at the same IP address (hostNetwork): tell them apart by their configured ports")
+	f.StringArrayVar(&s.Match, "jobmanager-match", nil, "take as JobManager the process that has this as one whole argument, instead of Flink's entry-point classes; when repeated it must have all of them")
+	f.StringVar(&s.PIDFile, "jobmanager-pid-file", "", "file with the JobManager's PID; the process must match as well")
+	f.StringVar(&s.Container, "container", "", "the JobManager's container, for the kubelet's word (default: flink-main-container, jobmanager, or the only other one)")
+	f.StringVar(&s.StateDir, "state-dir", "/run/flink-ha/state", "directory that outlives this process but not the pod (emptyDir): which holder is which process")
+	f.StringVar(&s.Listen, "listen", ":8088", "address of /livez, /readyz, /v1/status and /metrics")
+	f.DurationVar(&s.ShutdownGrace, "shutdown-grace", 25*time.Second, "after SIGTERM, how long to stay until the JobManager has ended and its lock is free")
+	f.StringVar(&s.LogLevel, "log-level", "info", "debug, info, warn or error")
+	f.StringVar(&s.LogFormat, "log-format", "json", "json or console")
+	f.SortFlags = false
+}

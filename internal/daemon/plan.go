@@ -1,0 +1,195 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"flink-ha-sidecar/internal/flinkconf"
+	"flink-ha-sidecar/leader"
+)
+
+// plan is the effective configuration, settled before anything runs.
+type plan struct {
+	environ   map[string]string
+	file      flinkconf.File
+	warnings  []string
+	namespace string
+	clusterID string
+	rest      *rest.Config
+	// access says where the way to the API server was found.
+	access string
+	self   leader.Self
+	lease  time.Duration
+	retry  time.Duration
+	// rpcAddress is what the JobManager advertises as far as the file tells.
+	rpcAddress flinkconf.Setting[string]
+}
+
+// refuse is an error about the configuration.
+func refuse(format string, args ...any) error {
+	return fmt.Errorf("%w: %w", ErrConfiguration, fmt.Errorf(format, args...))
+}
+
+func newPlan(s Settings, log *zap.Logger) (*plan, error) {
+	p := &plan{environ: environment(s.Environ)}
+	if s.ShutdownGrace < 0 {
+		return nil, refuse("--shutdown-grace %v: it cannot be negative", s.ShutdownGrace)
+	}
+	conf, err := p.readConf(s)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkBackend(s.Backend, conf.HA); err != nil {
+		return nil, err
+	}
+	if p.clusterID = first(s.ClusterID, conf.ClusterID.Value); p.clusterID == "" {
+		return nil, refuse("no cluster id: kubernetes.cluster-id is not in %s; set it there or give --cluster-id", s.FlinkConfDir)
+	}
+	p.namespace = first(s.Namespace, conf.Namespace.Value)
+	p.lease, p.retry, p.rpcAddress = conf.LeaseDuration.Value, conf.RetryPeriod.Value, conf.RPCAddress
+	if p.self, err = newSelf(s, conf); err != nil {
+		return nil, err
+	}
+	if p.rest, p.access, err = apiAccess(first(s.Kubeconfig, conf.KubeConfig.Value), conf.KubeContext.Value); err != nil {
+		return nil, err
+	}
+	for _, w := range append(p.warnings, conf.Warnings...) {
+		log.Warn("Flink's configuration", zap.String("reason", w))
+	}
+	return p, nil
+}
+
+// readConf reads the file and what this process can know of what overrides it.
+// A missing file is forgiven if the flags say all that is needed.
+func (p *plan) readConf(s Settings) (flinkconf.Config, error) {
+	file, err := flinkconf.Load(s.FlinkConfDir, 0)
+	if errors.Is(err, fs.ErrNotExist) && s.Backend != "" && s.ClusterID != "" && s.PodIP != "" {
+		p.warnings = append(p.warnings, err.Error()+"; going on with the flags alone")
+		file, err = flinkconf.File{Values: map[string]flinkconf.Value{
+			"high-availability.type": {Text: s.Backend, From: "--backend"},
+		}}, nil
+	}
+	if err != nil {
+		return flinkconf.Config{}, refuse("%w (--flink-conf-dir)", err)
+	}
+	p.file = file
+	conf, err := flinkconf.Effective(file, nil, p.environ)
+	if err != nil {
+		return conf, refuse("%w", err)
+	}
+	return conf, nil
+}
+
+// backendKubernetes is the one backend of this release.
+const backendKubernetes = "kubernetes"
+
+// checkBackend holds the flag against Flink's configuration.
+func checkBackend(flag string, ha flinkconf.Setting[flinkconf.HA]) error {
+	switch {
+	case flag != "" && flag != backendKubernetes:
+		return refuse("--backend %q: this release knows kubernetes", flag)
+	case ha.Value == flinkconf.HAKubernetes:
+		return nil
+	case flag != "" && ha.IsSet():
+		return refuse("--backend %s contradicts %s", flag, ha)
+	case flag != "":
+		return nil
+	case ha.Value == flinkconf.HANone:
+		return refuse("high-availability.type is not set: without Flink's HA service there is no lock to watch over")
+	}
+	return refuse("%s: this release watches over kubernetes alone", ha)
+}
+
+// newSelf finds the addresses by which the JobManager is known.
+func newSelf(s Settings, conf flinkconf.Config) (leader.Self, error) {
+	text, from := s.PodIP, "--pod-ip"
+	if text == "" {
+		text, from = conf.RPCAddress.Value, conf.RPCAddress.Key
+	}
+	if text == "" {
+		return leader.Self{}, refuse("this pod's IP address is not known: give --pod-ip (downward API status.podIP)")
+	}
+	ip, err := netip.ParseAddr(strings.Trim(text, "[]"))
+	if err != nil {
+		return leader.Self{}, refuse("this pod's IP address is not known: %s is %q, which is no IP address; give --pod-ip (downward API status.podIP)", from, text)
+	}
+	return leader.Self{IP: ip, Ports: ports(conf), SharedNetwork: s.SharedNetwork}, nil
+}
+
+// ports tells which ports the JobManager's components can be published at, where
+// the configuration settles that.
+func ports(conf flinkconf.Config) map[string][]leader.PortRange {
+	fixed := make(map[string][]leader.PortRange)
+	if rpc := conf.RPCPorts(); len(rpc) > 0 {
+		fixed[leader.Dispatcher], fixed[leader.ResourceManager] = rpc, rpc
+	}
+	if r := conf.RESTBindPorts.Value; len(r) > 0 {
+		fixed[leader.RESTServer] = r
+	}
+	return fixed
+}
+
+// apiAccess finds the API server: a kubeconfig if one is named, else the pod's
+// service account, else KUBECONFIG.
+func apiAccess(file, kubeContext string) (*rest.Config, string, error) {
+	if file == "" {
+		config, err := rest.InClusterConfig()
+		if err == nil {
+			return config, "service account", nil
+		}
+		if file = os.Getenv("KUBECONFIG"); file == "" {
+			return nil, "", refuse("no way to the API server: not in a pod (%w), and neither --kubeconfig nor KUBECONFIG is set", err)
+		}
+	}
+	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
+		&clientcmd.ClientConfigLoadingRules{ExplicitPath: file},
+		&clientcmd.ConfigOverrides{CurrentContext: kubeContext}).ClientConfig()
+	if err != nil {
+		return nil, "", refuse("read kubeconfig %s: %w", file, err)
+	}
+	return config, file, nil
+}
+
+// log tells the effective configuration, once.
+func (p *plan) log(log *zap.Logger, s Settings, listening string) {
+	ports := make(map[string]string)
+	for component, ranges := range p.self.Ports {
+		ports[component] = fmt.Sprint(ranges)
+	}
+	log.Info("effective configuration",
+		zap.String("version", s.Version), zap.String("backend", backendKubernetes),
+		zap.String("cluster_id", p.clusterID), zap.String("namespace", p.namespace),
+		zap.String("api_server", p.rest.Host), zap.String("access", p.access),
+		zap.String("pod_name", s.PodName), zap.Stringer("pod_ip", p.self.IP), zap.Bool("shared_network", p.self.SharedNetwork),
+		zap.Any("ports", ports), zap.String("flink_configuration", p.file.Path),
+		zap.Duration("lease_duration", p.lease), zap.Duration("retry_period", p.retry),
+		zap.Strings("jobmanager_match", s.Match), zap.String("jobmanager_pid_file", s.PIDFile),
+		zap.String("state_dir", s.StateDir), zap.String("listen", listening), zap.Duration("shutdown_grace", s.ShutdownGrace))
+}
+
+func environment(entries []string) map[string]string {
+	env := make(map[string]string, len(entries))
+	for _, e := range entries {
+		name, value, _ := strings.Cut(e, "=")
+		env[name] = value
+	}
+	return env
+}
+
+func first(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}

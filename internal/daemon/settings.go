@@ -1,0 +1,33 @@
+package daemon
+
+import (
+	"errors"
+	"time"
+)
+
+// ErrConfiguration marks what no restart can mend.
+var ErrConfiguration = errors.New("configuration")
+
+// Settings are the flags of "flink-ha run".
+type Settings struct {
+	Version string
+	// Environ is the process's environment, as in os.Environ.
+	Environ []string
+
+	FlinkConfDir  string
+	Backend       string
+	Namespace     string
+	ClusterID     string
+	Kubeconfig    string
+	PodName       string
+	PodIP         string
+	SharedNetwork bool
+	Match         []string
+	PIDFile       string
+	Container     string
+	StateDir      string
+	Listen        string
+	ShutdownGrace time.Duration
+	LogLevel      string
+	LogFormat     string
+}

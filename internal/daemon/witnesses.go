@@ -1,0 +1,109 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"flink-ha-sidecar/internal/apiserver"
+	"flink-ha-sidecar/jobmanager/kubelet"
+	"flink-ha-sidecar/leader"
+	"flink-ha-sidecar/metrics"
+)
+
+// witnesses are the two that can tell of the JobManager: the processes, seen
+// directly, and the kubelet's word. What is seen counts; the word is taken where
+// nothing is seen.
+type witnesses struct {
+	direct, word leader.Processes
+
+	mu                   sync.Mutex
+	lastDirect, lastWord leader.Evidence
+}
+
+// withWord adds the kubelet's word where this pod's name is known.
+func withWord(direct leader.Processes, s Settings, p *plan, m *metrics.Metrics) (leader.Processes, error) {
+	if s.PodName == "" {
+		return direct, nil
+	}
+	client, err := apiserver.New(p.rest)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfiguration, err)
+	}
+	return &witnesses{direct: direct, word: kubelet.New(kubelet.Options{
+		Client: client, Namespace: podNamespace(p.namespace), Pod: s.PodName, Container: s.Container,
+		Count: func(verb string, err error) { m.Request(verb+"-pod", apiserver.Outcome(err)) },
+	})}, nil
+}
+
+// serviceAccountNamespace is where Kubernetes tells a pod its namespace.
+const serviceAccountNamespace = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+
+// podNamespace is this pod's own, which need not be the lock's.
+func podNamespace(otherwise string) string {
+	raw, err := os.ReadFile(serviceAccountNamespace)
+	if err != nil {
+		return otherwise
+	}
+	return strings.TrimSpace(string(raw))
+}
+
+// Run is leader.Processes'. A death is passed on whoever tells it: it names its
+// process or container exactly, and matters only to a holder that is bound to it.
+func (w *witnesses) Run(ctx context.Context, changed func(leader.Evidence), ended func(leader.Death)) error {
+	g, ctx := errgroup.WithContext(ctx)
+	var telling sync.Mutex // the loop takes one thing at a time, in order
+	tell := func(keep *leader.Evidence) func(leader.Evidence) {
+		return func(e leader.Evidence) {
+			telling.Lock()
+			defer telling.Unlock()
+			changed(w.keep(keep, e))
+		}
+	}
+	tellEnd := func(d leader.Death) {
+		telling.Lock()
+		defer telling.Unlock()
+		ended(d)
+	}
+	g.Go(func() error { return w.direct.Run(ctx, tell(&w.lastDirect), tellEnd) })
+	g.Go(func() error { return w.word.Run(ctx, tell(&w.lastWord), tellEnd) })
+	return g.Wait()
+}
+
+func (w *witnesses) keep(which *leader.Evidence, e leader.Evidence) leader.Evidence {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	*which = e
+	return merge(w.lastDirect, w.lastWord)
+}
+
+// Look is leader.Processes'.
+func (w *witnesses) Look(ctx context.Context) leader.Evidence {
+	direct := w.direct.Look(ctx)
+	if len(direct.Alive) > 0 {
+		return merge(direct, leader.Evidence{})
+	}
+	return merge(direct, w.word.Look(ctx))
+}
+
+// merge prefers what was seen. Several processes are no reason to take the word:
+// it could not tell them apart either.
+func merge(direct, word leader.Evidence) leader.Evidence {
+	direct.Proof = leader.ProofPidfd
+	switch {
+	case len(direct.Alive) > 0, word.At.IsZero():
+		return direct
+	case len(word.Alive) > 0:
+		return word
+	case direct.At.IsZero():
+		return word
+	}
+	if word.Problem != "" {
+		direct.Problem += "; " + word.Problem
+	}
+	return direct
+}
