@@ -1,0 +1,55 @@
+package main
+
+// mutants are the safety rules of docs/design.md, each with one way to break it
+// and the test that must notice.
+var mutants = []mutant{
+	{
+		rule: "the patch tests the record", file: "leader/kube/backend.go", pkg: "leader/kube", test: "TestIntegrationContract",
+		old: "\t\t{Op: \"test\", Path: annotationPath, Value: old},\n", new: "",
+	},
+	{
+		rule: "the holder is compared before a release", file: "leader/state.go", pkg: "leader", test: "TestSupersededLockIsNeverTouched",
+		old: "\t\tif b.Holder == holder {", new: "\t\tif b.Holder != \"\" {",
+	},
+	{
+		rule: "the backend compares the holder too", file: "leader/kube/backend.go", pkg: "leader/kube", test: "TestIntegrationContract",
+		old: "err != nil || r.Holder != holder || holder == \"\"", new: "err != nil",
+	},
+	{
+		rule: "the tenure is compared in binding", file: "leader/bind.go", pkg: "leader", test: "TestBindByChange",
+		old: "next.Lock != LockHeld || prev.Tenure != next.Tenure {", new: "next.Lock != LockHeld {",
+	},
+	{
+		rule: "a removed key is no write", file: "leader/bind.go", pkg: "leader", test: "TestBindByChange",
+		old: "\t\tif !there || prev.Published[c] == now {\n",
+		new: "\t\tif !there {\n\t\t\tnow = prev.Published[c]\n\t\t} else if prev.Published[c] == now {\n",
+	},
+	{
+		rule: "a renewal after the death refutes it", file: "leader/judge.go", pkg: "leader", test: "TestRenewalAfterTheDeathRefutesIt",
+		old: "return s.view.Renewed.After(latest) || s.view", new: "return s.view",
+	},
+	{
+		rule: "a lease about to end is left alone", file: "leader/judge.go", pkg: "leader", test: "TestNoReleaseWithinASecondOfTheLeasesEnd",
+		old: "case !expiry.IsZero() && now.After(expiry.Add(-r.Margin)):", new: "case !expiry.IsZero() && now.After(expiry):",
+	},
+	{
+		rule: "dead is sticky", file: "leader/judge.go", pkg: "leader", test: "TestDeadHolderThatAppearsAgainIsFreedAgain",
+		old: "\t\tc.Freed = now\n", new: "\t\tc.Freed = now\n\t\ts.deaths = nil\n",
+	},
+	{
+		rule: "a PID alone is no process", file: "jobmanager/handle.go", pkg: "jobmanager", test: "TestRecycledPIDIsNeverTheEarlierProcess",
+		old: "case ended, statErr == nil && st.startTime != p.StartTime:", new: "case ended, statErr == nil && st.startTime == 0:",
+	},
+	{
+		rule: "the read begins after the death", file: "leader/judge.go", pkg: "leader", test: "TestReleaseNeedsAReadBegunAfterTheDeath",
+		old: " && !s.freshBegun.Before(death.known()) {", new: " && !s.freshBegun.Before(death.At.Add(-time.Hour)) {",
+	},
+	{
+		rule: "what ended before it was bound refutes it", file: "leader/judge.go", pkg: "leader", test: "TestBindingAfterTheDeathRefutesIt",
+		old: "b.BoundAt.After(latest)", new: "b.BoundAt.After(latest.Add(time.Hour))",
+	},
+	{
+		rule: "three deaths in a minute damp", file: "leader/judge.go", pkg: "leader", test: "TestDamper",
+		old: "return len(s.recentReleases(r, now)) >= r.DamperReleases", new: "return false",
+	},
+}

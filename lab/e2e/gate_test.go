@@ -1,0 +1,153 @@
+package e2e
+
+import (
+	"encoding/base64"
+	"encoding/pem"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"flink-ha-sidecar/lab"
+)
+
+// gate stands between sidecars and the API server and knows their requests, so
+// that a test can hold up exactly one of them.
+type gate struct {
+	proxy *httputil.ReverseProxy
+
+	mu      sync.Mutex
+	barrier map[string]*barrier // by method
+}
+
+// barrier holds up requests of one method.
+type barrier struct {
+	arrived chan struct{} // closed with the first request
+	once    sync.Once
+	opened  chan struct{}
+	// mute lets a request pass and breaks the connection instead of answering.
+	mute bool
+}
+
+// newGate opens a gate, and returns it with a kubeconfig that leads through it.
+func newGate(t *testing.T, p *parts) (*gate, string) {
+	t.Helper()
+	config := p.control.Config()
+	config.BearerToken = "" // the sidecar's own passes through
+	transport, err := rest.TransportFor(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	target, err := url.Parse(config.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &gate{barrier: map[string]*barrier{}}
+	g.proxy = &httputil.ReverseProxy{
+		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(target) },
+		Transport:     transport,
+		FlushInterval: -1, // a watch is a response without end
+		ErrorHandler:  func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
+	}
+	server := httptest.NewTLSServer(g)
+	t.Cleanup(func() {
+		server.CloseClientConnections()
+		server.Close()
+	})
+	user, err := clientcmd.BuildConfigFromFlags("", p.kubeConfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	file := filepath.Join(t.TempDir(), "kubeconfig")
+	content := fmt.Sprintf(`apiVersion: v1
+kind: Config
+current-context: gate
+contexts:
+- name: gate
+  context: {cluster: gate, user: gate}
+clusters:
+- name: gate
+  cluster: {server: %q, certificate-authority-data: %q}
+users:
+- name: gate
+  user: {token: %q}
+`, server.URL, base64.StdEncoding.EncodeToString(ca), user.BearerToken)
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return g, file
+}
+
+// hold holds up requests of a method until open is called; arrived is closed as
+// soon as one has come.
+func (g *gate) hold(method string) (arrived <-chan struct{}, open func()) {
+	b := g.set(method, false)
+	return b.arrived, func() { close(b.opened) }
+}
+
+// mute lets requests of a method through and loses the replies.
+func (g *gate) mute(method string) { close(g.set(method, true).opened) }
+
+func (g *gate) set(method string, mute bool) *barrier {
+	b := &barrier{arrived: make(chan struct{}), opened: make(chan struct{}), mute: mute}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.barrier[method] = b
+	return b
+}
+
+func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	g.mu.Lock()
+	b := g.barrier[r.Method]
+	g.mu.Unlock()
+	if b == nil {
+		g.proxy.ServeHTTP(w, r)
+		return
+	}
+	b.once.Do(func() { close(b.arrived) })
+	select {
+	case <-b.opened:
+	case <-r.Context().Done():
+		return
+	}
+	if b.mute {
+		g.proxy.ServeHTTP(httptest.NewRecorder(), r)
+		panic(http.ErrAbortHandler)
+	}
+	g.proxy.ServeHTTP(w, r)
+}
+
+// throughProxy opens a TCP proxy to the API server, for faults of the network,
+// and returns it with a kubeconfig that leads through it.
+func throughProxy(t *testing.T, p *parts) (*lab.Proxy, string) {
+	t.Helper()
+	server, err := url.Parse(p.control.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy, err := lab.StartProxy(server.Hostname(), server.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(proxy.Close)
+	content, err := os.ReadFile(p.kubeConfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "kubeconfig")
+	through := strings.ReplaceAll(string(content), p.control.URL(), "https://"+proxy.Address())
+	if err := os.WriteFile(file, []byte(through), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return proxy, file
+}
