@@ -1,0 +1,50 @@
+# Two commands do everything, set-up included:
+#   make demo   plain Flink against Flink with the sidecar, one table
+#   make test   all tests
+# They need Go, a JDK 17, Python's pip and gcc, no root; what is missing is
+# named. What they build and download is kept in
+# $${FLINK_HA_LAB_CACHE:-$${XDG_CACHE_HOME:-~/.cache}/flink-ha-lab} and used again.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+LDFLAGS := -s -w -X flink-ha-sidecar/internal/command.version=$(VERSION)
+
+.PHONY: help build demo test test-short test-all lint mutants kills needs clean-cache
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+needs:
+	@command -v go > /dev/null || { echo "Go is missing: install Go 1.26 or later"; exit 1; }
+	@go run ./lab/cmd/cache needs
+
+build: ## bin/flink-ha
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/flink-ha .
+
+demo: needs ## plain Flink against Flink with the sidecar; SAMPLES= BACKEND= FLINK= JOBMANAGERS= SIGNAL= RETRY= KEEP=1 OUT=FILE
+	@go run ./lab/cmd/demo
+
+# One package at a time: the real parts would otherwise fight for two cores.
+test: needs ## all tests: unit, contract, simulator, end to end on real parts
+	go vet ./...
+	go test -race -p 1 -count=1 -timeout 40m ./...
+
+test-short: ## the tests that need no real parts
+	go test -race -short ./...
+
+test-all: test mutants ## test, and what takes too long for it
+	FLINK_HA_LAB_SLOW=1 go test -race -p 1 -count=1 -timeout 60m ./lab/e2e
+
+lint: ## golangci-lint, built from the pinned source
+	@"$$(go run ./lab/cmd/cache lint)" run ./...
+
+mutants: ## breaks the safety rules one by one; each must be noticed by a test
+	go run ./lab/cmd/mutants
+
+kills: needs ## how long a release takes: KILLS=200 stand-ins and JVMS=10 real ones
+	go run ./lab/cmd/kills
+
+clean-cache: ## removes what demo and test have built and downloaded
+	go run ./lab/cmd/cache clean
