@@ -206,8 +206,7 @@ func (c *ControlPlane) KillAPIServer() { c.apiServerProcess().Kill() }
 // FreezeAPIServer stops the API server by SIGSTOP: connections stay open and
 // nothing answers.
 func (c *ControlPlane) FreezeAPIServer() error {
-	_, err := c.apiServerProcess().Signal(syscall.SIGSTOP)
-	return err
+	return c.apiServerProcess().Freeze()
 }
 
 // ContinueAPIServer ends what [ControlPlane.FreezeAPIServer] began.
