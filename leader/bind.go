@@ -3,6 +3,7 @@ package leader
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 )
 
 // PortRange is a range of ports, both ends included.
@@ -49,6 +50,15 @@ func (s Self) Owns(component, address string) (bool, string) {
 	return false, fmt.Sprintf("%s is published at our address but at port %d, which this JobManager is not configured for", component, a.Port)
 }
 
+// ownsPart is Owns for any component: the address of a job is at the dispatcher's
+// port, since both are endpoints of one RPC system.
+func (s Self) ownsPart(component, address string) (bool, string) {
+	if !slices.Contains(Components, component) {
+		component = Dispatcher
+	}
+	return s.Owns(component, address)
+}
+
 // BindByChange is the rule for a lock that names its holder apart from the
 // addresses, as Flink's Kubernetes HA does: next is bound to our JobManager if
 // the same tenure stood before and after, and within it one of Components
@@ -85,7 +95,7 @@ func BindByChange(prev, next View, self Self) (holder, why string) {
 // has published ours.
 func BindByOwner(_, next View, self Self) (holder, why string) {
 	for c, p := range next.Published {
-		if ours, _ := self.Owns(c, p.Address); !ours || p.Owner == "" {
+		if ours, _ := self.ownsPart(c, p.Address); !ours || p.Owner == "" {
 			continue
 		}
 		if holder != "" && holder != p.Owner {
@@ -93,8 +103,11 @@ func BindByOwner(_, next View, self Self) (holder, why string) {
 		}
 		holder = p.Owner
 	}
+	if next.Contenders != nil && !slices.Contains(next.Contenders, holder) {
+		return "", "" // it has left the queue; another of ours may have come since
+	}
 	for c, p := range next.Published {
-		if ours, _ := self.Owns(c, p.Address); holder != "" && p.Owner == holder && !ours {
+		if ours, _ := self.ownsPart(c, p.Address); holder != "" && p.Owner == holder && !ours {
 			return "", fmt.Sprintf("the session that published this JobManager's address has published %s for %s as well", p.Address, c)
 		}
 	}

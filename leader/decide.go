@@ -1,6 +1,7 @@
 package leader
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"time"
@@ -36,6 +37,8 @@ func (r Rules) Decide(s State, in Input, now time.Time) (State, Decision) {
 		s.guardOff = in.Reason
 	case Identified:
 		s.identity, s.identified = in.Self, true
+	case Attributed:
+		r.attributed(&s, in, now, &d)
 	case Tick:
 	}
 	r.judge(&s, now, &d)
@@ -82,7 +85,7 @@ func (r Rules) accept(s *State, v View, now time.Time, d *Decision) {
 
 func (r Rules) newTenure(s *State, v View, first bool, now time.Time, d *Decision) {
 	s.tenure = v.Tenure
-	s.epoch = Epoch{Generation: v.Tenure.Generation, Counter: v.Revision}
+	s.epoch = Epoch{Generation: v.Tenure.Generation, Counter: cmp.Or(v.Counter, v.Revision)}
 	s.sinceLocal = now
 	s.unbound = ""
 	if first {
@@ -192,6 +195,9 @@ func (r Rules) ended(s *State, death Death, d *Decision) {
 		return
 	}
 	if !s.mayHaveHeld(r.self(*s), death) {
+		if s.mayHaveQueued() {
+			r.noteCorpse(s, death, d)
+		}
 		return
 	}
 	reason := s.unbound
@@ -218,6 +224,9 @@ func (s State) mayHaveHeld(self Self, death Death) bool {
 	}
 	if _, known := s.binding(s.view.Tenure.Holder); known {
 		return false
+	}
+	if s.view.Contenders != nil {
+		return !s.view.publishedElsewhere(self)
 	}
 	return s.view.Address() == "" || self.Shows(s.view) || death.At.Sub(s.sinceLocal) < youngTenure
 }

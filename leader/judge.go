@@ -10,6 +10,9 @@ import (
 func (r Rules) judge(s *State, now time.Time, d *Decision) {
 	r.reviewCase(s, now, d)
 	d.Outcome, d.Reason = r.name(s, now)
+	if r.deadAhead(*s, now) {
+		d.Reason += "; " + r.aheadReason()
+	}
 	s.noteCause(d.Outcome, d.Reason)
 	d.Action = r.act(s, d.Outcome, now)
 	if d.Action.Kind != ActionNone {
@@ -85,15 +88,13 @@ func (r Rules) ending(s State, now time.Time) (Outcome, string, bool) {
 		return Retired, "Flink has removed the lock's object", true
 	case v.Lock == LockUnreadable:
 		return Unreadable, v.Problem, true
-	case v.Lock == LockVacant && s.open.unclear:
-		return Freed, "the reply to the release was lost", true
-	case v.Lock == LockVacant:
-		return Vacated, "the JobManager had released the lock itself", true
 	case slices.Contains(v.stakes(), s.open.Holder):
-	case v.Contenders != nil && s.open.unclear:
+	case (v.Lock == LockVacant || v.Contenders != nil) && s.open.unclear:
 		return Freed, "the reply to the release was lost", true
 	case v.Contenders != nil:
-		return Expired, "its session has ended by itself", true
+		return s.open.runOut("its session has ended by itself")
+	case v.Lock == LockVacant:
+		return Vacated, "the JobManager had released the lock itself", true
 	default:
 		return Superseded, "another JobManager has taken the lock", true
 	}
@@ -101,13 +102,19 @@ func (r Rules) ending(s State, now time.Time) (Outcome, string, bool) {
 		return Refuted, "", true
 	}
 	if e := v.Expiry(); !e.IsZero() && !now.Before(e) {
-		switch s.open.Ending {
-		case Damped, Forbidden, Waiting, GuardOff:
-			return s.open.Ending, s.open.Reason, true
-		}
-		return Expired, "", true
+		return s.open.runOut("")
 	}
 	return 0, "", false
+}
+
+// runOut is the ending of a case whose lock was not freed but ran out: what kept us
+// from freeing it, if anything did.
+func (c Case) runOut(reason string) (Outcome, string, bool) {
+	switch c.Ending {
+	case Damped, Forbidden, Waiting, GuardOff:
+		return c.Ending, c.Reason, true
+	}
+	return Expired, reason, true
 }
 
 func (r Rules) close(s *State, ending Outcome, reason string, now time.Time, d *Decision) {
@@ -279,6 +286,9 @@ func (r Rules) wake(s State, now time.Time) time.Time {
 		}
 	}
 	consider(s.next)
+	if len(s.corpse.among) > 0 {
+		consider(s.corpse.at.Add(r.QueueFor))
+	}
 	if s.contact {
 		consider(s.lastRead.Add(recheckEvery))
 	}

@@ -21,6 +21,9 @@ type Rules struct {
 	// StickyFor is how long after its lease a dead holder stays known as dead: a
 	// write that was in flight when it died may still arrive.
 	StickyFor time.Duration
+	// QueueFor is how long at most a dead holder keeps its place in the queue where
+	// its store has one: the longest session.
+	QueueFor time.Duration
 	// DamperReleases and DamperWindow: after so many releases for different
 	// deaths within the window the next lease is left to run, because a
 	// JobManager that crashes in recovery is not helped by crashing faster.

@@ -55,6 +55,8 @@ type State struct {
 	// orphan is the tenure that an unbound process may have held when it ended.
 	orphan   Tenure
 	orphanAt time.Time
+	// corpse is the last process that ended unbound while it was standing by.
+	corpse corpse
 	// verify: a bound process has ended and no read has succeeded since.
 	verify bool
 	// fresh: the view with freshRevision was read by a request that was sent at

@@ -102,6 +102,10 @@ type View struct {
 
 	Lock   LockState
 	Tenure Tenure
+	// Counter numbers the tenure within its generation where the store itself does
+	// (ZooKeeper: the czxid of the holder's place); 0 where the Revision at which
+	// it is first seen has to do.
+	Counter uint64
 	// Renewed and Lease are the record's renewTime and leaseDuration; zero where
 	// the backend has no lease that runs out.
 	Renewed  time.Time

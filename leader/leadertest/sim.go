@@ -19,6 +19,8 @@ type Simulation struct {
 	// Without stops all sidecars at this time, for ever, and ends the run with
 	// the next grant; the run until then is the same as with 0.
 	Without time.Duration
+	// Latch plays ZooKeeper HA instead of Kubernetes HA.
+	Latch bool
 	// Trace collects what happens, a line an event.
 	Trace bool
 }
@@ -132,6 +134,11 @@ func newWorld(s Simulation) *world {
 		w.troubles = 50 * time.Second
 	}
 	w.election = &fabric8{w: w}
+	if s.Latch {
+		w.election = newLatch(w)
+		w.timings.lease = latchTimeout
+		w.troubles = 36 * time.Second
+	}
 	for n := range 2 + r.IntN(2) {
 		w.members = append(w.members, newMember(w, n+1))
 	}

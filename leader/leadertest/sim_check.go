@@ -115,7 +115,7 @@ func (c *sidecarCheck) releasing(s *sidecar, a leader.Action) {
 		w.broken("I2", "member %d releases a lock of nobody: %q", s.m.n, a.Holder)
 		return
 	}
-	known, dead := c.deaths[j.proc]
+	known, dead := c.deaths[c.boundTo(s, j, a.Holder)]
 	if !dead {
 		w.broken("I2", "member %d releases the lock of %s, of whose death it does not know", s.m.n, a.Holder)
 		return
@@ -126,6 +126,18 @@ func (c *sidecarCheck) releasing(s *sidecar, a leader.Action) {
 		}
 	}
 	w.broken("I2", "member %d releases the lock of %s by a record that it has not read since the death", s.m.n, a.Holder)
+}
+
+// boundTo is the process whose death counts for a holder: its own, or with ZooKeeper
+// HA the one that came after it in the same pod, since a session shows its owner for
+// as long as it lasts. I1 still asks for the holder's own process.
+func (c *sidecarCheck) boundTo(s *sidecar, j *jobManager, holder string) leader.Process {
+	for _, b := range s.state.Memory().Bindings {
+		if s.m.w.Latch && b.Holder == holder && j.m == s.m {
+			return b.Process
+		}
+	}
+	return j.proc
 }
 
 // released checks I1 and I3 when a release has taken effect.

@@ -57,6 +57,10 @@ func newSidecar(m *member) *sidecar {
 	s := &sidecar{m: m, net: draw{m.w.stream(m.n, "the sidecar's requests")}, local: draw{m.w.stream(m.n, "the sidecar's own pauses")}}
 	s.rules = leader.DefaultRules()
 	s.rules.Self = leader.Self{IP: memberIP(m.n)}
+	if m.w.Latch {
+		s.rules.Bind, s.rules.QueueFor = leader.BindByOwner, latchTimeout
+		s.rules.StickyFor += latchTimeout
+	}
 	if m.w.Rules != nil {
 		s.rules = m.w.Rules(s.rules)
 	}
@@ -269,6 +273,9 @@ func (s *sidecar) release(a leader.Action) {
 			return leader.ErrUnclear
 		}
 		holder := w.election.view().Tenure.Holder
+		if w.Latch {
+			holder = a.Holder // not only the first in the queue can be freed
+		}
 		after, err = w.election.free(a.View, a.Holder)
 		if err == nil {
 			s.check.released(s, a, holder)
