@@ -14,7 +14,10 @@ import (
 type ClusterOptions struct {
 	Flink        *Flink
 	ControlPlane *ControlPlane
-	Backend      Backend // Kubernetes if empty
+	// ZooKeeper is the ensemble of a cluster with ZooKeeper HA; with it Backend is
+	// [Zookeeper] if empty, and ControlPlane may be nil.
+	ZooKeeper *ZooKeeper
+	Backend   Backend // Kubernetes if empty
 	// Dir holds everything the cluster writes; it exists.
 	Dir string
 	// JobManagers is how many there are, one of them leading; two if zero.
@@ -54,10 +57,9 @@ type Cluster struct {
 	Sidecars    []*Sidecar   // as JobManagers, or none
 	Lock        *LockWatch
 
-	progress *Progress
-	subnet   *Subnet
-	cancel   context.CancelFunc
-	tasks    sync.WaitGroup
+	subnet *Subnet
+	cancel context.CancelFunc
+	tasks  sync.WaitGroup
 }
 
 // StartCluster starts a cluster and returns at once: see the WaitFor methods.
@@ -98,7 +100,10 @@ func StartCluster(ctx context.Context, o ClusterOptions) (_ *Cluster, err error)
 
 // newCluster prepares all parts and starts none.
 func newCluster(ctx context.Context, o ClusterOptions) (_ *Cluster, err error) {
-	if o.Backend == "" {
+	switch {
+	case o.Backend == "" && o.ZooKeeper != nil:
+		o.Backend = Zookeeper
+	case o.Backend == "":
 		o.Backend = Kubernetes
 	}
 	if o.JobManagers == 0 {
@@ -114,10 +119,10 @@ func newCluster(ctx context.Context, o ClusterOptions) (_ *Cluster, err error) {
 	}
 	s := &Settings{
 		Flink: o.Flink, Backend: o.Backend, ClusterID: "lab-" + hex.EncodeToString(id), Namespace: "default",
-		KubeConfig: o.ControlPlane.KubeConfig(), Dir: dir,
+		Dir:         dir,
 		RetryPeriod: o.RetryPeriod, LeaseDuration: o.LeaseDuration, RenewDeadline: o.RenewDeadline, Extra: o.Extra,
 	}
-	c := &Cluster{Settings: s, progress: o.ControlPlane.progress, cancel: func() {}}
+	c := &Cluster{Settings: s, cancel: func() {}}
 	if c.subnet, err = ReserveSubnet(); err != nil {
 		return nil, err
 	}
@@ -126,7 +131,7 @@ func newCluster(ctx context.Context, o ClusterOptions) (_ *Cluster, err error) {
 			c.subnet.Close()
 		}
 	}()
-	if c.Lock, err = NewLockWatch(o.ControlPlane, s.Namespace, s.LockName()); err != nil {
+	if err := c.watchLock(o); err != nil {
 		return nil, err
 	}
 	for n := range o.JobManagers {
@@ -143,7 +148,7 @@ func newCluster(ctx context.Context, o ClusterOptions) (_ *Cluster, err error) {
 	if o.Sidecar == "" {
 		return c, nil
 	}
-	if o.SidecarKubeConfig == "" {
+	if o.SidecarKubeConfig == "" && o.ControlPlane != nil {
 		if o.SidecarKubeConfig, _, err = o.ControlPlane.UserKubeConfig(ctx, s.Namespace, SidecarRules(s.LockName())...); err != nil {
 			return nil, err
 		}
@@ -152,6 +157,18 @@ func newCluster(ctx context.Context, o ClusterOptions) (_ *Cluster, err error) {
 		c.Sidecars = append(c.Sidecars, NewSidecar(s, j, o.Sidecar, o.SidecarKubeConfig, o.SidecarArgs...))
 	}
 	return c, nil
+}
+
+// watchLock tells the settings where the lock is, and prepares the watch on it.
+func (c *Cluster) watchLock(o ClusterOptions) (err error) {
+	if o.Backend == Zookeeper {
+		c.Settings.Quorum = o.ZooKeeper.Quorum()
+		c.Lock = NewLatchWatch(o.ZooKeeper, c.Settings.LockPath())
+		return nil
+	}
+	c.Settings.KubeConfig = o.ControlPlane.KubeConfig()
+	c.Lock, err = NewLockWatch(o.ControlPlane, c.Settings.Namespace, c.Settings.LockName())
+	return err
 }
 
 // Stop ends all parts and waits for their end. The JobManagers are killed: the

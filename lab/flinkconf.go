@@ -16,6 +16,9 @@ type Backend string
 // Kubernetes is Flink's Kubernetes HA: the lock is an annotation on a ConfigMap.
 const Kubernetes Backend = "kubernetes"
 
+// Zookeeper is Flink's ZooKeeper HA: the lock is a queue of ephemeral nodes.
+const Zookeeper Backend = "zookeeper"
+
 // Settings are what the processes of one Flink cluster have in common. A zero
 // duration leaves Flink's default.
 type Settings struct {
@@ -27,6 +30,8 @@ type Settings struct {
 	Namespace string
 	// KubeConfig is what Flink reaches the API server with.
 	KubeConfig string
+	// Quorum is what Flink reaches ZooKeeper with.
+	Quorum string
 	// Dir holds everything the cluster writes: configuration, logs, checkpoints,
 	// the HA store and the ticks.
 	Dir string
@@ -42,6 +47,9 @@ type Settings struct {
 
 // LockName is the name of the ConfigMap with the cluster's lock.
 func (s *Settings) LockName() string { return s.ClusterID + "-cluster-config-map" }
+
+// LockPath is the path of the cluster's node in ZooKeeper.
+func (s *Settings) LockPath() string { return "/flink/" + s.ClusterID }
 
 // Ticks is the path of the file that the job writes.
 func (s *Settings) Ticks() string { return filepath.Join(s.Dir, "ticks") }
@@ -66,6 +74,10 @@ func (s *Settings) keys() map[string]string {
 		keys["state.checkpoints.dir"] = "file://" + filepath.Join(s.Dir, "checkpoints")
 	} else {
 		keys["execution.checkpointing.dir"] = "file://" + filepath.Join(s.Dir, "checkpoints")
+	}
+	if s.Backend == Zookeeper {
+		keys["high-availability.zookeeper.quorum"] = s.Quorum
+		keys["high-availability.cluster-id"] = "/" + s.ClusterID
 	}
 	if s.Backend == Kubernetes {
 		keys["kubernetes.cluster-id"] = s.ClusterID

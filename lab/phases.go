@@ -161,6 +161,8 @@ func freed(versions []LockVersion, tenure LockVersion, since time.Time) (at time
 		case v.Free() && !ok:
 			at, ok = v.At, true
 		case v.Free():
+		case v.Queue != nil && v.Holder != tenure.Holder && !ok:
+			return v.At, true // the next in the queue has it at once
 		case v.Holder == tenure.Holder:
 			ok = false
 		default:

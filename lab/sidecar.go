@@ -69,11 +69,15 @@ func NewSidecar(s *Settings, j *JobManager, binary, kubeConfig string, extra ...
 	c := &Sidecar{
 		Name: name, Listen: j.Address + ":8088", StateDir: filepath.Join(s.Dir, name+"-state"), binary: binary, dir: s.Dir,
 	}
-	c.args = append([]string{
-		"run", "--flink-conf-dir", j.ConfDir, "--kubeconfig", kubeConfig, "--namespace", s.Namespace,
+	c.args = []string{
+		"run", "--flink-conf-dir", j.ConfDir, "--namespace", s.Namespace,
 		"--pod-name", j.Name, "--pod-ip", j.Address, "--jobmanager-match", j.ConfDir,
 		"--state-dir", c.StateDir, "--listen", c.Listen, "--log-format", "json",
-	}, extra...)
+	}
+	if kubeConfig != "" {
+		c.args = append(c.args, "--kubeconfig", kubeConfig)
+	}
+	c.args = append(c.args, extra...)
 	return c
 }
 

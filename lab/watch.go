@@ -46,6 +46,9 @@ type LockVersion struct {
 	// are left from the one before.
 	Addresses map[string]string
 	Fresh     map[string]string
+	// Queue lists the owners of all places in the queue for the lock, the holder
+	// first; nil with Kubernetes HA, whose lock gets free before it is taken.
+	Queue []string
 
 	raw map[string]string // component to "session,address"
 }
@@ -82,6 +85,8 @@ func (v LockVersion) LeaderIP() string {
 type LockWatch struct {
 	client corev1.ConfigMapInterface
 	name   string
+	// latch, if not nil, is where the lock is instead of a ConfigMap.
+	latch *latch
 
 	mu       sync.Mutex
 	versions []LockVersion
@@ -101,8 +106,12 @@ func NewLockWatch(c *ControlPlane, namespace, name string) (*LockWatch, error) {
 func (w *LockWatch) Run(ctx context.Context) {
 	retry := time.NewTicker(50 * time.Millisecond)
 	defer retry.Stop()
+	follow := w.follow
+	if w.latch != nil {
+		follow = w.followLatch
+	}
 	for ctx.Err() == nil {
-		_ = w.follow(ctx) // whatever it is, the next attempt is soon
+		_ = follow(ctx) // whatever it is, the next attempt is soon
 		select {
 		case <-ctx.Done():
 		case <-retry.C:
@@ -147,14 +156,20 @@ func (w *LockWatch) add(object *v1.ConfigMap, gap bool) {
 	if object != nil {
 		v = readLock(object, v)
 	}
+	w.keep(v)
+}
+
+func (w *LockWatch) keep(v LockVersion) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if n := len(w.versions); n > 0 {
 		last := w.versions[n-1]
-		if gap && last.Gone == v.Gone && last.UID == v.UID && last.ResourceVersion == v.ResourceVersion {
+		if v.Gap && last.Gone == v.Gone && last.UID == v.UID && last.ResourceVersion == v.ResourceVersion {
 			return // a reconnection that missed nothing
 		}
-		v.Fresh = fresh(last, v)
+		if v.Queue == nil {
+			v.Fresh = fresh(last, v)
+		}
 	}
 	w.versions = append(w.versions, v)
 	close(w.changed)

@@ -39,9 +39,9 @@ func runFlags(f *pflag.FlagSet, s *daemon.Settings) {
 		confDir = "/opt/flink/conf"
 	}
 	f.StringVar(&s.FlinkConfDir, "flink-conf-dir", confDir, "directory of Flink's configuration, as the JobManager sees it")
-	f.StringVar(&s.Backend, "backend", "", "HA service: kubernetes (default: Flink's high-availability.type)")
+	f.StringVar(&s.Backend, "backend", "", "HA service: kubernetes or zookeeper (default: Flink's high-availability.type)")
 	f.StringVar(&s.Namespace, "namespace", "", "namespace of the cluster (default: Flink's kubernetes.namespace)")
-	f.StringVar(&s.ClusterID, "cluster-id", "", "cluster id (default: Flink's kubernetes.cluster-id)")
+	f.StringVar(&s.ClusterID, "cluster-id", "", "cluster id (default: Flink's kubernetes.cluster-id or high-availability.cluster-id)")
 	f.StringVar(&s.Kubeconfig, "kubeconfig", "", "kubeconfig file (default: in-cluster, else Flink's kubernetes.config.file)")
 	f.StringVar(&s.PodName, "pod-name", "", "name of this pod (downward API metadata.name)")
 	f.StringVar(&s.PodIP, "pod-ip", "", "IP address of this pod (downward API status.podIP; default: jobmanager.rpc.address if it is an IP address)")

@@ -19,7 +19,7 @@ import (
 	"flink-ha-sidecar/internal/status"
 	"flink-ha-sidecar/jobmanager"
 	"flink-ha-sidecar/leader"
-	"flink-ha-sidecar/leader/kube"
+	"flink-ha-sidecar/leader/zookeeper"
 	"flink-ha-sidecar/metrics"
 )
 
@@ -40,6 +40,7 @@ func Run(ctx context.Context, s Settings, w io.Writer) error {
 		return err
 	}
 	defer d.watcher.Close() // the process ends
+	defer d.done()
 	p.log(log, s, d.server.Address())
 	return d.run(ctx)
 }
@@ -48,26 +49,29 @@ type daemon struct {
 	log     *zap.Logger
 	plan    *plan
 	loop    *leader.Loop
-	backend *kube.Backend
-	watcher *jobmanager.Watcher
-	server  *server.Server
+	backend observed
+	done    func()
+	// attributor is set where the queue for the lock has places of standbys.
+	attributor *attributor
+	watcher    *jobmanager.Watcher
+	server     *server.Server
 }
 
 func newDaemon(s Settings, p *plan, log *zap.Logger) (*daemon, error) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	loop := &leader.Loop{Rules: leader.DefaultRules(), Grace: s.ShutdownGrace}
+	loop := &leader.Loop{Rules: p.rules(), Grace: s.ShutdownGrace}
 	m := metrics.New(registry, s.Version, loop.Snapshot)
 
-	backend, err := kube.New(p.rest, kube.Options{Namespace: p.namespace, ClusterID: p.clusterID, Count: m.Request})
+	backend, done, err := newBackend(p, m)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrConfiguration, err)
+		return nil, err
 	}
 	watcher, err := jobmanager.New(jobmanager.Options{Match: s.Match, PIDFile: s.PIDFile}, zap.NewNop()) // the reporter tells all of it
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfiguration, err)
 	}
-	cluster := status.Cluster{ID: p.clusterID, Namespace: p.namespace, Backend: backendKubernetes, Pod: s.PodName, Version: s.Version}
+	cluster := status.Cluster{ID: p.clusterID, Namespace: p.namespace, Backend: p.backend, Pod: s.PodName, Version: s.Version}
 	srv, err := server.Listen(s.Listen, func() health.Inputs {
 		return health.Inputs{Snapshot: loop.Snapshot(), Beat: loop.Beat()}
 	}, func() status.Document {
@@ -83,11 +87,17 @@ func newDaemon(s Settings, p *plan, log *zap.Logger) (*daemon, error) {
 		return nil, errors.Join(err, watcher.Close())
 	}
 	loop.Told = told
-	loop.Rules.Self = p.self
 	loop.Restored = memory.restore(watcher)
 	loop.Save = memory.save
 	loop.Report = (&reporter{log: log, metrics: m, lease: p.lease}).report
-	return &daemon{log: log, plan: p, loop: loop, backend: backend, watcher: watcher, server: srv}, nil
+	d := &daemon{log: log, plan: p, loop: loop, backend: backend, done: done, watcher: watcher, server: srv}
+	if z, ok := backend.(*zookeeper.Backend); ok {
+		d.attributor = &attributor{
+			log: log, snapshot: loop.Snapshot, look: watcher.Look, ask: z.Connections, sockets: jobmanager.Sockets,
+			tell: processes.tell, shared: s.SharedNetwork,
+		}
+	}
+	return d, nil
 }
 
 // run serves as long as the loop turns: the port is the last to close, so that
@@ -104,6 +114,12 @@ func (d *daemon) run(ctx context.Context) error {
 		defer context.AfterFunc(serving, cancel)() // a port that breaks ends the sidecar
 		return d.loop.Run(looping)
 	})
+	if d.attributor != nil {
+		g.Go(func() error {
+			d.attributor.run(serving)
+			return nil
+		})
+	}
 	g.Go(func() error {
 		d.explainAbsence(ctx, serving)
 		return nil
@@ -119,35 +135,4 @@ func (d *daemon) run(ctx context.Context) error {
 	}
 	d.log.Info("stopped", zap.Stringer("outcome", d.loop.Snapshot().Outcome))
 	return nil
-}
-
-// absenceAfter is how long the lock may be missing before it is looked for under
-// other names: Flink makes it seconds after its start.
-const absenceAfter = 20 * time.Second
-
-// explainAbsence helps once with a mistyped cluster id or namespace.
-func (d *daemon) explainAbsence(ctx, serving context.Context) {
-	t := time.NewTimer(absenceAfter)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-		return
-	case <-serving.Done():
-		return
-	}
-	if d.loop.Snapshot().Outcome != leader.Absent {
-		return
-	}
-	bounded, cancel := context.WithTimeout(serving, 5*time.Second)
-	defer cancel()
-	names, err := d.backend.Lookalikes(bounded)
-	switch {
-	case err != nil:
-		d.log.Warn("ConfigMap "+d.backend.Name()+" does not exist: is the cluster id right, and does the JobManager run with Kubernetes HA?", zap.Error(err))
-	case len(names) == 0:
-		d.log.Warn("ConfigMap " + d.backend.Name() + " does not exist, nor any other lock of a Flink cluster in this namespace: is the namespace right, and does the JobManager run with Kubernetes HA?")
-	default:
-		d.log.Warn("ConfigMap "+d.backend.Name()+" does not exist, but others like it do: is the cluster id right?", zap.Strings("found", names))
-	}
 }

@@ -109,8 +109,13 @@ func (i *identifier) tell(ctx context.Context, in leader.Input) {
 // names either way, so then it is left to that.
 func (i *identifier) refuse(conf flinkconf.Config, environKnown bool) string {
 	switch {
-	case conf.HA.IsSet() && conf.HA.Value != flinkconf.HAKubernetes:
-		return fmt.Sprintf("the JobManager runs with %s, not with Kubernetes HA", conf.HA)
+	case conf.HA.IsSet() && conf.HA.Value != backends[i.plan.backend]:
+		return fmt.Sprintf("the JobManager runs with %s, this sidecar watches over %s", conf.HA, i.plan.backend)
+	case i.plan.backend == backendZooKeeper:
+		if why := i.plan.zookeeperRefusal(conf); why != "" || !environKnown {
+			return why
+		}
+		return nameRefusal(conf.RPCAddress)
 	case conf.ClusterID.IsSet() && conf.ClusterID.Value != i.plan.clusterID:
 		return fmt.Sprintf("the JobManager runs with %s, this sidecar watches cluster id %q (--cluster-id)", conf.ClusterID, i.plan.clusterID)
 	case conf.Namespace.IsSet() && conf.Namespace.Value != i.plan.namespace:

@@ -15,6 +15,7 @@ import (
 
 	"flink-ha-sidecar/internal/flinkconf"
 	"flink-ha-sidecar/leader"
+	"flink-ha-sidecar/leader/zookeeper"
 )
 
 // plan is the effective configuration, settled before anything runs.
@@ -23,7 +24,13 @@ type plan struct {
 	file      flinkconf.File
 	warnings  []string
 	namespace string
+	backend   string
 	clusterID string
+	// clusterIDFlag is --cluster-id; empty if Flink's configuration counts.
+	clusterIDFlag string
+	// zookeeper is set with that backend alone; rest with kubernetes, and beside
+	// zookeeper where there is access.
+	zookeeper zookeeper.Options
 	rest      *rest.Config
 	// access says where the way to the API server was found.
 	access string
@@ -48,18 +55,24 @@ func newPlan(s Settings, log *zap.Logger) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkBackend(s.Backend, conf.HA); err != nil {
+	if p.backend, err = chooseBackend(s.Backend, conf.HA); err != nil {
 		return nil, err
 	}
-	if p.clusterID = first(s.ClusterID, conf.ClusterID.Value); p.clusterID == "" {
+	p.clusterIDFlag = s.ClusterID
+	if p.backend == backendZooKeeper {
+		p.clusterID = first(s.ClusterID, conf.ZooKeeper.ClusterID.Value)
+	} else if p.clusterID = first(s.ClusterID, conf.ClusterID.Value); p.clusterID == "" {
 		return nil, refuse("no cluster id: kubernetes.cluster-id is not in %s; set it there or give --cluster-id", s.FlinkConfDir)
 	}
 	p.namespace = first(s.Namespace, conf.Namespace.Value)
-	p.lease, p.retry, p.rpcAddress = conf.LeaseDuration.Value, conf.RetryPeriod.Value, conf.RPCAddress
+	p.rpcAddress = conf.RPCAddress
+	if p.backend == backendKubernetes {
+		p.lease, p.retry = conf.LeaseDuration.Value, conf.RetryPeriod.Value
+	}
 	if p.self, err = newSelf(s, conf); err != nil {
 		return nil, err
 	}
-	if p.rest, p.access, err = apiAccess(first(s.Kubeconfig, conf.KubeConfig.Value), conf.KubeContext.Value); err != nil {
+	if err := p.reach(s, conf); err != nil {
 		return nil, err
 	}
 	for _, w := range append(p.warnings, conf.Warnings...) {
@@ -87,26 +100,6 @@ func (p *plan) readConf(s Settings) (flinkconf.Config, error) {
 		return conf, refuse("%w", err)
 	}
 	return conf, nil
-}
-
-// backendKubernetes is the one backend of this release.
-const backendKubernetes = "kubernetes"
-
-// checkBackend holds the flag against Flink's configuration.
-func checkBackend(flag string, ha flinkconf.Setting[flinkconf.HA]) error {
-	switch {
-	case flag != "" && flag != backendKubernetes:
-		return refuse("--backend %q: this release knows kubernetes", flag)
-	case ha.Value == flinkconf.HAKubernetes:
-		return nil
-	case flag != "" && ha.IsSet():
-		return refuse("--backend %s contradicts %s", flag, ha)
-	case flag != "":
-		return nil
-	case ha.Value == flinkconf.HANone:
-		return refuse("high-availability.type is not set: without Flink's HA service there is no lock to watch over")
-	}
-	return refuse("%s: this release watches over kubernetes alone", ha)
 }
 
 // newSelf finds the addresses by which the JobManager is known.
@@ -165,13 +158,10 @@ func (p *plan) log(log *zap.Logger, s Settings, listening string) {
 	for component, ranges := range p.self.Ports {
 		ports[component] = fmt.Sprint(ranges)
 	}
-	log.Info("effective configuration",
-		zap.String("version", s.Version), zap.String("backend", backendKubernetes),
-		zap.String("cluster_id", p.clusterID), zap.String("namespace", p.namespace),
-		zap.String("api_server", p.rest.Host), zap.String("access", p.access),
+	log.With(p.lockFields()...).Info("effective configuration",
+		zap.String("version", s.Version),
 		zap.String("pod_name", s.PodName), zap.Stringer("pod_ip", p.self.IP), zap.Bool("shared_network", p.self.SharedNetwork),
 		zap.Any("ports", ports), zap.String("flink_configuration", p.file.Path),
-		zap.Duration("lease_duration", p.lease), zap.Duration("retry_period", p.retry),
 		zap.Strings("jobmanager_match", s.Match), zap.String("jobmanager_pid_file", s.PIDFile),
 		zap.String("state_dir", s.StateDir), zap.String("listen", listening), zap.Duration("shutdown_grace", s.ShutdownGrace))
 }

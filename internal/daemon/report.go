@@ -22,6 +22,7 @@ type reporter struct {
 	lost        string
 	problem     string
 	leaseWarned time.Duration
+	odd         string
 }
 
 func (r *reporter) report(s *leader.Snapshot, d leader.Decision) {
@@ -32,6 +33,7 @@ func (r *reporter) report(s *leader.Snapshot, d leader.Decision) {
 	r.contact(s)
 	r.evidence(s)
 	r.leaseMismatch(s)
+	r.oddity(s)
 	if d.Outcome != r.outcome || r.since.IsZero() {
 		r.transition(s, d)
 	}
@@ -74,7 +76,11 @@ func (r *reporter) event(e leader.Event) {
 	case leader.DiedUnbound:
 		r.log.Warn("JobManager ended without being bound to the lock: if it held the lock, the lease runs out", holder, pid, zap.String("reason", e.Reason))
 	case leader.CaseOpened:
-		r.log.Info("a dead JobManager holds the lock", holder, pid, zap.Duration("lease", e.Case.Lease), zap.Time("renewed", e.Case.LastRenewed))
+		fields := []zap.Field{holder, pid}
+		if e.Case.Lease > 0 {
+			fields = append(fields, zap.Duration("lease", e.Case.Lease), zap.Time("renewed", e.Case.LastRenewed))
+		}
+		r.log.Info("a dead JobManager holds the lock", fields...)
 	case leader.CaseClosed:
 		r.closed(e, holder, pid)
 	case leader.LeaderPublished:
@@ -122,6 +128,15 @@ func (r *reporter) evidence(s *leader.Snapshot) {
 	default:
 		r.log.Warn("no one JobManager process", zap.String("reason", r.problem))
 	}
+}
+
+// oddity tells once what in the election does not parse though the lock itself
+// does.
+func (r *reporter) oddity(s *leader.Snapshot) {
+	if s.View.Problem != r.odd && s.View.Problem != "" && s.View.Lock != leader.LockUnreadable {
+		r.log.Warn("the election is not as Flink writes it", zap.String("reason", s.View.Problem))
+	}
+	r.odd = s.View.Problem
 }
 
 // leaseMismatch cross-checks the configuration with what Flink really writes.

@@ -27,7 +27,7 @@ type witnesses struct {
 
 // withWord adds the kubelet's word where this pod's name is known.
 func withWord(direct leader.Processes, s Settings, p *plan, m *metrics.Metrics) (leader.Processes, error) {
-	if s.PodName == "" {
+	if s.PodName == "" || p.rest == nil {
 		return direct, nil
 	}
 	client, err := apiserver.New(p.rest)

@@ -41,7 +41,7 @@ var (
 	zkSessionKeys     = []string{"high-availability.zookeeper.client.session-timeout", "recovery.zookeeper.client.session-timeout"}
 	zkConnectionKeys  = []string{"high-availability.zookeeper.client.connection-timeout", "recovery.zookeeper.client.connection-timeout"}
 	zkACLKeys         = []string{"high-availability.zookeeper.client.acl"}
-	zooKeeperPrefixes = []string{"high-availability.zookeeper.", "zookeeper.sasl."}
+	zooKeeperPrefixes = []string{"high-availability.zookeeper.", "zookeeper.sasl.", "env.java.", "security.kerberos.login.contexts"}
 
 	// usedKeys is all of the above, to compare two files.
 	usedKeys = slices.Concat(haKeys, clusterIDKeys, haClusterIDKeys, namespaceKeys, configFileKeys, contextKeys,

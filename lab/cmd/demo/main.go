@@ -60,8 +60,9 @@ type demo struct {
 
 	dir      string
 	flink    *lab.Flink
-	control  *lab.ControlPlane
-	sidecar  string // the binary
+	control  *lab.ControlPlane // either this
+	servers  *lab.ZooKeeper    // or that
+	sidecar  string            // the binary
 	finished bool
 }
 
@@ -81,7 +82,7 @@ func (d *demo) run(ctx context.Context) (err error) {
 	if err := d.prepare(ctx); err != nil {
 		return err
 	}
-	defer d.control.Stop()
+	defer d.stop()
 
 	var m measured
 	for n := range d.settings.samples {
@@ -126,12 +127,27 @@ func (d *demo) prepare(ctx context.Context) error {
 	if d.flink, err = cache.Flink(ctx, d.settings.flink); err != nil {
 		return err
 	}
-	dir := filepath.Join(d.dir, "control-plane")
+	dir := filepath.Join(d.dir, "backend")
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return fmt.Errorf("make folder: %w", err)
 	}
+	if d.settings.backend == lab.Zookeeper {
+		done := d.progress.Step("start ZooKeeper")
+		d.servers, err = lab.StartZooKeeper(ctx, d.flink, lab.ZooKeeperOptions{Dir: dir})
+		done(err)
+		return err
+	}
 	d.control, err = lab.StartControlPlane(ctx, cache, dir)
 	return err
+}
+
+func (d *demo) stop() {
+	if d.servers != nil {
+		d.servers.Stop()
+	}
+	if d.control != nil {
+		d.control.Stop()
+	}
 }
 
 // sample starts a cluster, ends its leader and measures. The caller stops the
@@ -141,7 +157,7 @@ func (d *demo) sample(ctx context.Context, n int, with bool) (*lab.Failover, *la
 	defer cancel()
 	title, folder := "plain Flink", fmt.Sprintf("plain-%d", n+1)
 	options := lab.ClusterOptions{
-		Flink: d.flink, ControlPlane: d.control, Backend: d.settings.backend, JobManagers: d.settings.jobManagers,
+		Flink: d.flink, ControlPlane: d.control, ZooKeeper: d.servers, Backend: d.settings.backend, JobManagers: d.settings.jobManagers,
 		RetryPeriod: d.settings.retry,
 	}
 	if with {
@@ -190,7 +206,9 @@ func (d *demo) show(ctx context.Context, cluster *lab.Cluster) {
 	for _, s := range cluster.Sidecars {
 		d.progress.Say("%s: %s/metrics", s.Name, s.URL())
 	}
-	d.progress.Say("kubectl --kubeconfig %s get configmap %s -o yaml", d.control.KubeConfig(), cluster.Settings.LockName())
+	if d.control != nil {
+		d.progress.Say("kubectl --kubeconfig %s get configmap %s -o yaml", d.control.KubeConfig(), cluster.Settings.LockName())
+	}
 	d.progress.Say("Ctrl-C ends it all")
 	<-ctx.Done()
 }

@@ -33,8 +33,12 @@ func parseSettings(getenv func(string) string) (settings, error) {
 			return s, fmt.Errorf("SAMPLES is %q: give the number of pairs, 1 to 1000", v)
 		}
 	}
-	if v := getenv("BACKEND"); v != "" && v != string(lab.Kubernetes) {
-		return s, fmt.Errorf("BACKEND is %q: give kubernetes", v)
+	switch v := lab.Backend(getenv("BACKEND")); v {
+	case "":
+	case lab.Kubernetes, lab.Zookeeper:
+		s.backend = v
+	default:
+		return s, fmt.Errorf("BACKEND is %q: give kubernetes or zookeeper", v)
 	}
 	if v := getenv("FLINK"); v != "" {
 		if s.flink, err = lab.FlinkVersion(v); err != nil {
@@ -79,8 +83,12 @@ func (s settings) String() string {
 	if s.jobManagers == 1 {
 		plural = ", started again 1 s after its end"
 	}
-	return fmt.Sprintf("Flink %s, HA service %s, %d JobManager%s, retry-period %v, SIG%s to the leader",
-		s.flink, s.backend, s.jobManagers, plural, s.retry, s.signalName())
+	timing := fmt.Sprintf("retry-period %v", s.retry)
+	if s.backend == lab.Zookeeper {
+		timing = "sessions capped by the server at 40 s"
+	}
+	return fmt.Sprintf("Flink %s, HA service %s, %d JobManager%s, %s, SIG%s to the leader",
+		s.flink, s.backend, s.jobManagers, plural, timing, s.signalName())
 }
 
 func (s settings) signalName() string {

@@ -52,4 +52,28 @@ var mutants = []mutant{
 		rule: "three deaths in a minute damp", file: "leader/judge.go", pkg: "leader", test: "TestDamper",
 		old: "return len(s.recentReleases(r, now)) >= r.DamperReleases", new: "return false",
 	},
+	{
+		rule: "the owner of a place is read again", file: "leader/zookeeper/release.go", pkg: "leader/zookeeper", test: "TestIntegrationBackend",
+		old: "case stat.EphemeralOwner != p.owner || stat.Czxid != p.czxid:", new: "case false:",
+	},
+	{
+		rule: "a delete names the version", file: "leader/zookeeper/release.go", pkg: "leader/zookeeper", test: "TestIntegrationBackend",
+		old: "conn.Delete(node, version)", new: "conn.Delete(node, -1)",
+	},
+	{
+		rule: "only the dead session's locks go", file: "leader/zookeeper/locks.go", pkg: "leader/zookeeper", test: "TestIntegrationBackend",
+		old: "return n.owner != session })", new: "return n.owner == 0 })",
+	},
+	{
+		rule: "an address of two sessions binds neither", file: "leader/bind.go", pkg: "leader", test: "TestBindByOwner",
+		old: "if holder != \"\" && holder != p.Owner {", new: "if holder == \"none\" {",
+	},
+	{
+		rule: "a session without a place is not bound", file: "leader/bind.go", pkg: "leader", test: "TestSessionWithoutAPlaceInTheQueueIsNotBound",
+		old: "if next.Contenders != nil && !slices.Contains(next.Contenders, holder) {", new: "if next.Contenders == nil && holder == \"none\" {",
+	},
+	{
+		rule: "a connection binds the only process alone", file: "leader/queue.go", pkg: "leader", test: "TestAttributedStandby",
+		old: "if p, sole := s.evidence.Sole(); !sole || p != in.Process {", new: "if p, sole := s.evidence.Sole(); sole && p.PID < 0 {",
+	},
 }
