@@ -203,6 +203,15 @@ func (c *ControlPlane) waitUntil(ctx context.Context, p *Process, ready func(con
 // KillAPIServer ends the API server by SIGKILL; etcd and the data stay.
 func (c *ControlPlane) KillAPIServer() { c.apiServerProcess().Kill() }
 
+// RenewCertificate takes the API server's certificate away while it does not run;
+// the next start makes another one, which no earlier CA file vouches for.
+func (c *ControlPlane) RenewCertificate() error {
+	if err := os.RemoveAll(c.path("certs")); err != nil {
+		return fmt.Errorf("remove certificate: %w", err)
+	}
+	return nil
+}
+
 // FreezeAPIServer stops the API server by SIGSTOP: connections stay open and
 // nothing answers.
 func (c *ControlPlane) FreezeAPIServer() error {

@@ -47,6 +47,9 @@ func New(config *rest.Config) (*Client, error) {
 	if c.UserAgent == "" {
 		c.UserAgent = "flink-ha"
 	}
+	if err := fresh(c); err != nil {
+		return nil, err
+	}
 	r, err := rest.RESTClientFor(c)
 	if err != nil {
 		return nil, err
