@@ -85,25 +85,39 @@ func (w *witnesses) keep(which *leader.Evidence, e leader.Evidence) leader.Evide
 func (w *witnesses) Look(ctx context.Context) leader.Evidence {
 	direct := w.direct.Look(ctx)
 	if len(direct.Alive) > 0 {
-		return merge(direct, leader.Evidence{})
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return merge(direct, w.lastWord)
 	}
 	return merge(direct, w.word.Look(ctx))
 }
 
-// merge prefers what was seen. Several processes are no reason to take the word:
-// it could not tell them apart either.
+// merge prefers what was seen; what the other says goes with it as a second
+// opinion. Several processes are no reason to take the word: it could not tell
+// them apart either.
 func merge(direct, word leader.Evidence) leader.Evidence {
 	direct.Proof = leader.ProofPidfd
 	switch {
-	case len(direct.Alive) > 0, word.At.IsZero():
+	case word.At.IsZero():
 		return direct
-	case len(word.Alive) > 0:
-		return word
-	case direct.At.IsZero():
-		return word
+	case len(direct.Alive) > 0:
+		direct.Second = "kubelet: " + said(word)
+		return direct
+	case len(word.Alive) == 0 && !direct.At.IsZero():
+		if word.Problem != "" {
+			direct.Problem += "; " + word.Problem
+		}
+		return direct
 	}
-	if word.Problem != "" {
-		direct.Problem += "; " + word.Problem
+	if !direct.At.IsZero() {
+		word.Second = "processes: " + said(direct)
 	}
-	return direct
+	return word
+}
+
+func said(e leader.Evidence) string {
+	if p, sole := e.Sole(); sole {
+		return p.String() + " runs"
+	}
+	return e.Problem
 }

@@ -78,8 +78,11 @@ type Lock struct {
 type JobManager struct {
 	Alive   bool   `json:"alive"`
 	Process string `json:"process,omitempty"`
-	// Proof is what would prove its end: "process" or "kubelet".
-	Proof string `json:"proof,omitempty"`
+	// Proof is what would prove its end, "process" or "kubelet", ProofWhy why that
+	// one, and SecondOpinion what the other witness says.
+	Proof         string `json:"proof,omitempty"`
+	ProofWhy      string `json:"proof_why,omitempty"`
+	SecondOpinion string `json:"second_opinion,omitempty"`
 	// Problem says why it cannot be watched, or why only the kubelet's word is
 	// to be had.
 	Problem string `json:"problem,omitempty"`
@@ -143,10 +146,16 @@ func leaderOf(s *leader.Snapshot) *Leader {
 	return l
 }
 
+var proofWhy = map[leader.Proof]string{
+	leader.ProofPidfd:           "its process is seen from here, so the kernel tells of its end",
+	leader.ProofContainerStatus: "no process of it is seen from here, so the kubelet's word for its container counts",
+}
+
 func jobManagerOf(s *leader.Snapshot) JobManager {
 	j := JobManager{Alive: s.Alive, Problem: s.Evidence.Problem, Guard: s.GuardOff, Bound: s.Outcome == leader.Leading}
 	if p, sole := s.Evidence.Sole(); sole && s.Alive {
-		j.Process, j.Proof = p.String(), string(s.Evidence.Proof)
+		j.Process, j.Proof, j.SecondOpinion = p.String(), string(s.Evidence.Proof), s.Evidence.Second
+		j.ProofWhy = proofWhy[s.Evidence.Proof]
 	}
 	switch s.Outcome {
 	case leader.Leading:

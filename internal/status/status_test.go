@@ -17,7 +17,7 @@ func leading() *leader.Snapshot {
 	return &leader.Snapshot{
 		Contact: true, Outcome: leader.Leading, Reason: "this pod's JobManager holds the lock", Alive: true, Looked: true,
 		Epoch: leader.Epoch{Generation: "uid", Counter: 42}, Since: now.Add(-time.Minute),
-		Evidence: leader.Evidence{Alive: []leader.Process{process}, Proof: leader.ProofPidfd},
+		Evidence: leader.Evidence{Alive: []leader.Process{process}, Proof: leader.ProofPidfd, Second: "kubelet: container 0123 runs"},
 		View: leader.View{
 			Lock: leader.LockHeld, Tenure: leader.Tenure{Generation: "uid", Holder: "holder-1"}, Renewed: now.Add(-2 * time.Second), Lease: 15 * time.Second,
 			Published: map[string]leader.Publication{
@@ -64,7 +64,8 @@ func TestTableSaysWhatMatters(t *testing.T) {
 		s    *leader.Snapshot
 		want []string
 	}{
-		{"leading", leading(), []string{"holder-1 (this pod)", "RPC 10.0.0.5:6123, REST http://10.0.0.5:8081", "runs out in 13.0 s", "bound: its lock is freed when it dies", "freed after 9 ms"}},
+		{"leading", leading(), []string{"holder-1 (this pod)", "RPC 10.0.0.5:6123, REST http://10.0.0.5:8081", "runs out in 13.0 s", "bound: its lock is freed when it dies", "freed after 9 ms",
+			"process: its process is seen from here", "second opinion: kubelet: container 0123 runs"}},
 		{"not bound", unbound, []string{"not bound: its address was already published"}},
 		{"no contact", &leader.Snapshot{Lost: "connection refused"}, []string{"no contact yet: connection refused", "none known"}},
 	} {

@@ -39,6 +39,12 @@ func WriteTable(out io.Writer, d Document) error {
 		row("LOCK", "%s", d.Lock.State)
 	}
 	row("JOBMANAGER", "%s", d.JobManager.line())
+	if j := d.JobManager; j.Proof != "" {
+		row("PROOF", "%s: %s", j.Proof, j.ProofWhy)
+		if j.SecondOpinion != "" {
+			row("", "second opinion: %s", j.SecondOpinion)
+		}
+	}
 	if c := d.LastDeath; c != nil {
 		row("LAST DEATH", "%s", c.line())
 	}
@@ -48,7 +54,7 @@ func WriteTable(out io.Writer, d Document) error {
 func (j JobManager) line() string {
 	var parts []string
 	if j.Alive {
-		parts = append(parts, "alive, "+orDash(j.Process)+", proof "+orDash(j.Proof))
+		parts = append(parts, "alive, "+orDash(j.Process))
 	} else {
 		parts = append(parts, "not seen")
 	}
