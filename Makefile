@@ -11,7 +11,7 @@ SHELL := /bin/bash
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 LDFLAGS := -s -w -X flink-ha-sidecar/internal/command.version=$(VERSION)
 
-.PHONY: help build demo test test-short test-all lint mutants kills needs clean-cache
+.PHONY: help build demo test test-short test-all lint mutants kills zkkills zkleftovers needs clean-cache
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,6 +45,12 @@ mutants: ## breaks the safety rules one by one; each must be noticed by a test
 
 kills: needs ## how long a release takes: KILLS=200 stand-ins and JVMS=10 real ones
 	go run ./lab/cmd/kills
+
+zkkills: needs ## kills with ZooKeeper HA: KILLS=200 stand-ins, every deletion audited
+	go run ./lab/cmd/zkkills
+
+zkleftovers: needs ## what 20 failovers with ZooKeeper HA leave behind, plain and with sidecars
+	go run ./lab/cmd/zkleftovers
 
 clean-cache: ## removes what demo and test have built and downloaded
 	go run ./lab/cmd/cache clean

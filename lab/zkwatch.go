@@ -36,8 +36,8 @@ func NewLatchWatch(z *ZooKeeper, path string) *LockWatch {
 // DialZooKeeper opens a session of the lab's own. Events go to told, which must not
 // block and may be nil; with it the client does not connect again once it has lost
 // its connection, since it has a data race when it sets its watches anew.
-func DialZooKeeper(servers []string, session time.Duration, told func(zk.Event)) (*zk.Conn, error) {
-	options := []func(*zk.Conn){quiet}
+func DialZooKeeper(servers []string, session time.Duration, told func(zk.Event), options ...func(*zk.Conn)) (*zk.Conn, error) {
+	options = append(options, quiet)
 	if told != nil {
 		connected := false
 		options = append(options, zk.WithEventCallback(told),

@@ -29,6 +29,9 @@ type ZooKeeperOptions struct {
 	// Commands are the four-letter words that the servers answer; "cons", "mntr",
 	// "srvr" and "stat" if nil. ZooKeeper's own default is "srvr" alone.
 	Commands []string
+	// MaxNode is the most bytes of a request or a node (jute.maxbuffer); ZooKeeper's
+	// own 1 MiB if zero.
+	MaxNode int
 	// TLS makes the servers take TLS as well, with client certificates.
 	TLS bool
 }
@@ -208,10 +211,15 @@ func (s *ZooKeeperServer) Start() error {
 		class = shaded + "quorum.QuorumPeerMain"
 	}
 	dir := filepath.Dir(s.conf)
+	maxNode := s.zk.options.MaxNode
+	if maxNode == 0 {
+		maxNode = 0xfffff
+	}
 	p, err := start(spec{
 		name: s.Name, path: s.zk.flink.JDK.Java(), log: filepath.Join(dir, "out"),
 		args: []string{
 			"-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx200m", "-XX:-UsePerfData",
+			fmt.Sprintf("-Djute.maxbuffer=%d", maxNode),
 			"-Dzookeeper.jmx.log4j.disable=true", "-Dzookeeper.admin.enableServer=false", "-Dzookeeper.extendedTypesEnabled=true",
 			"-Dlog4j.configurationFile=file:" + filepath.Join(dir, "log4j.properties"), "-Dlab.log=" + filepath.Join(dir, "log"),
 			"-cp", filepath.Join(s.zk.flink.Lib, "*"), class, s.conf,

@@ -156,9 +156,11 @@ func (r Rules) looked(s *State, in Looked, now time.Time, d *Decision) {
 }
 
 // startedBefore: evidence by somebody else's word may lag behind a restart, and
-// then it speaks of an earlier container than the one that holds the lock.
+// then it speaks of an earlier container than the one that holds the lock. A lock
+// without times of its own (ZooKeeper's) leaves nothing to compare here; what the
+// word is worth is then settled at the death, by refuted.
 func (s State) startedBefore(in Looked) bool {
-	if in.Evidence.Started.IsZero() {
+	if in.Evidence.Started.IsZero() || s.view.untimed() {
 		return true
 	}
 	return s.view.Tenure.Holder == in.For && in.Evidence.Started.Before(s.view.Acquired)

@@ -140,9 +140,18 @@ func (r Rules) close(s *State, ending Outcome, reason string, now time.Time, d *
 // refuted: the record was written by somebody alive after the death (the holder
 // and this process read the same kernel's clock), or the process that ended was
 // no longer alive when the holder was bound to it.
+//
+// A lock without times of its own leaves only the last of these, and then nothing
+// is forgiven to the kubelet's word: the status may have spoken of the dead
+// container when its successor already stood in the queue, but the successor was
+// bound after it had started, and so after that death. The word's time is cut off
+// to the second, which makes it only stricter.
 func (r Rules) refuted(s State, holder string, death Death) bool {
 	latest := death.At.Add(r.Slack)
 	b, _ := s.binding(holder)
+	if s.view.untimed() && death.Proof == ProofContainerStatus {
+		return b.BoundAt.After(death.At)
+	}
 	return s.view.Renewed.After(latest) || s.view.Acquired.After(latest) || b.BoundAt.After(latest)
 }
 

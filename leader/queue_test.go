@@ -96,6 +96,47 @@ func TestSessionWithoutAPlaceInTheQueueIsNotBound(t *testing.T) {
 	x.wants(ActionNone)
 }
 
+// The kubelet's word on a lock without times: what it said when the session was
+// bound may have been about the container before. Then that one's death lies before
+// the binding, however long it takes until it is told.
+func TestKubeletsWordOnALockWithoutTimes(t *testing.T) {
+	for name, row := range map[string]struct {
+		finished time.Duration // after the binding
+		want     Outcome
+	}{
+		"the container that was bound ends":                   {time.Second, Freeing},
+		"it ends in the second of the binding":                {-time.Millisecond, Refuted},
+		"the word was about the container before":             {-time.Second, Refuted},
+		"the word was about a container that ended long past": {-time.Hour, Refuted},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := newQueue(t, "S1", "S2")
+			x.runs(1)
+			x.publishes("S1", ourDispatcher)
+			e := x.evidence(1)
+			e.Started, e.Proof = x.now.Add(-2*time.Hour), ProofContainerStatus
+			x.wants(ActionLook)
+			x.step(Looked{Evidence: e, For: "S1"})
+			if x.d.Outcome != Leading {
+				t.Fatalf("the outcome is %s (%s), want leading", x.d.Outcome, x.d.Reason)
+			}
+			death := Death{Process: process(1), At: x.now.Add(row.finished), Proof: ProofContainerStatus}
+			x.now = x.now.Add(10 * time.Second)
+			death.Seen = x.now
+			x.step(Ended{death})
+			if x.d.Outcome != row.want {
+				t.Fatalf("the outcome is %s (%s), want %s", x.d.Outcome, x.d.Reason, row.want)
+			}
+			if row.want == Freeing {
+				x.reads()
+				x.frees("S1")
+			} else if x.did(ActionRelease) > 0 {
+				t.Error("a refuted death was acted on")
+			}
+		})
+	}
+}
+
 func TestDeadStandbyIsFreedAheadOfTheNextLeader(t *testing.T) {
 	x := newQueue(t, "S1", "S2", "S3")
 	x.runs(1)

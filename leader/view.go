@@ -132,6 +132,9 @@ func (v View) Expiry() time.Time {
 	return v.Renewed.Add(v.Lease)
 }
 
+// untimed: the lock has no times of its own that a death could be held against.
+func (v View) untimed() bool { return v.Lease == 0 && v.Acquired.IsZero() }
+
 // stakes lists the holders whose death leaves something to be freed.
 func (v View) stakes() []string {
 	if v.Contenders == nil && v.Lock == LockHeld {

@@ -99,8 +99,23 @@ const podIP = "10.1.2.3"
 
 func newPod(t *testing.T, plane *lab.ControlPlane) *pod {
 	t.Helper()
+	name := "jm-" + strings.ToLower(rand.Text()[:8])
+	lock := labtest.NewFlinkLock(t, plane, name)
+	backend, err := kube.New(plane.Config(), kube.Options{Namespace: "default", ClusterID: name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules := leader.DefaultRules()
+	rules.DamperReleases = deaths + 1
+	p := newPodWith(t, plane, backend, rules)
+	p.lock = lock
+	return p
+}
+
+// newPodWith makes a pod and starts a loop that watches over a lock.
+func newPodWith(t *testing.T, plane *lab.ControlPlane, backend leader.Backend, rules leader.Rules) *pod {
+	t.Helper()
 	p := &pod{name: "jm-" + strings.ToLower(rand.Text()[:8]), plane: plane, freed: make(map[string]time.Time)}
-	p.lock = labtest.NewFlinkLock(t, plane, p.name)
 	client, err := typed.NewForConfig(plane.Config())
 	if err != nil {
 		t.Fatal(err)
@@ -119,23 +134,17 @@ func newPod(t *testing.T, plane *lab.ControlPlane) *pod {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.start(t)
+	p.start(t, backend, rules)
 	return p
 }
 
-func (p *pod) start(t *testing.T) {
+func (p *pod) start(t *testing.T, backend leader.Backend, rules leader.Rules) {
 	t.Helper()
-	backend, err := kube.New(p.plane.Config(), kube.Options{Namespace: "default", ClusterID: p.lock.ClusterID})
-	if err != nil {
-		t.Fatal(err)
-	}
 	client, err := apiserver.New(p.plane.Config())
 	if err != nil {
 		t.Fatal(err)
 	}
-	rules := leader.DefaultRules()
 	rules.Self.IP = netip.MustParseAddr(podIP)
-	rules.DamperReleases = deaths + 1
 	p.loop = &leader.Loop{Backend: backend, Rules: rules, Report: p.report,
 		Processes: kubelet.New(kubelet.Options{Client: client, Namespace: "default", Pod: p.name, Count: func(string, error) {}})}
 	ctx, stop := context.WithCancel(t.Context())

@@ -204,12 +204,7 @@ func zkStandbyKilled(t *testing.T, p *zkParts) {
 	c := p.cluster(t, lab.ClusterOptions{JobManagers: 3})
 	leader := ready(t, c)
 	held := c.Lock.Last()
-	var standby *lab.JobManager
-	for _, j := range c.Standbys(leader) {
-		if sessionOf(t, j) == held.Queue[1] {
-			standby = j
-		}
-	}
+	standby := nextInLine(t, c, leader, held)
 	awaitSaid(t, c.SidecarOf(standby), msgBound, held.Queue[1]) // by its connection
 	at := signal(t, standby, syscall.SIGKILL)
 	soon(t, "freeing the standby's place", at, gone(t, c, held, held.Queue[1]))
@@ -336,12 +331,7 @@ func TestIntegrationZooKeeperWithoutCons(t *testing.T) {
 	c := p.cluster(t, lab.ClusterOptions{JobManagers: 3})
 	leader := ready(t, c)
 	held := c.Lock.Last()
-	var standby *lab.JobManager
-	for _, j := range c.Standbys(leader) {
-		if sessionOf(t, j) == held.Queue[1] {
-			standby = j
-		}
-	}
+	standby := nextInLine(t, c, leader, held)
 	s := c.SidecarOf(standby)
 	awaitSaid(t, s, "which session is the standby", "4lw.commands.whitelist")
 	at := signal(t, standby, syscall.SIGKILL)

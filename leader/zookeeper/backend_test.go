@@ -24,7 +24,7 @@ const (
 )
 
 func TestIntegrationBackend(t *testing.T) {
-	z := labtest.ZooKeeper(t, lab.ZooKeeperOptions{})
+	z := labtest.ZooKeeper(t, lab.ZooKeeperOptions{MaxNode: 16 << 20})
 	for _, row := range []struct {
 		name string
 		run  func(*testing.T, *curator, *zookeeper.Backend)
@@ -201,10 +201,10 @@ func lateLock(t *testing.T, c *curator, b *zookeeper.Backend) {
 }
 
 func unreadableInfo(t *testing.T, c *curator, b *zookeeper.Backend) {
-	one := session(t, c.servers)
+	one := session(t, c.servers, zk.WithMaxConnBufferSize(11<<20))
 	c.contend(t, one)
 	c.put(t, one, leader.Dispatcher, encodeInfo(t, leader.Publication{Session: sessionID, Address: ourAddress}))
-	for what, data := range map[string]string{"text": "pekko.tcp://flink@10.0.0.1:6123", "large": strings.Repeat("x", 900<<10)} {
+	for what, data := range map[string]string{"text": "pekko.tcp://flink@10.0.0.1:6123", "large": strings.Repeat("x", 10<<20)} {
 		c.put(t, one, leader.RESTServer, []byte(data))
 		v := read(t, b)
 		if v.Lock != leader.LockHeld || !strings.Contains(v.Problem, "rest_server") {

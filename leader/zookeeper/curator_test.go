@@ -2,7 +2,6 @@ package zookeeper_test
 
 import (
 	"crypto/rand"
-	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -33,9 +32,9 @@ func newCurator(t testing.TB, servers []string) *curator {
 }
 
 // session opens one; it ends with the test.
-func session(t testing.TB, servers []string) *zk.Conn {
+func session(t testing.TB, servers []string, options ...func(*zk.Conn)) *zk.Conn {
 	t.Helper()
-	conn, err := lab.DialZooKeeper(servers, 40*time.Second, nil)
+	conn, err := lab.DialZooKeeper(servers, 40*time.Second, nil, options...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,12 +144,7 @@ func encodeInfo(t testing.TB, p leader.Publication) []byte {
 		uuid = make([]byte, 16)
 		copy(uuid, p.Session)
 	}
-	data := []byte("\xac\xed\x00\x05\x77")
-	data = append(data, byte(len(p.Address)+2))
-	data = binary.BigEndian.AppendUint16(data, uint16(len(p.Address)))
-	data = append(data, p.Address...)
-	data = append(data, "sr\x00\x0ejava.util.UUID\xbc\x99\x03\xf7\x98\x6d\x85\x2f\x02\x00\x02J\x00\x0cleastSigBitsJ\x00\x0bmostSigBitsxp"...)
-	return append(append(data, uuid[8:]...), uuid[:8]...)
+	return lab.ConnectionInfo(p.Address, [16]byte(uuid))
 }
 
 func newUUID() string {

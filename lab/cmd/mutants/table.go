@@ -49,6 +49,10 @@ var mutants = []mutant{
 		old: "b.BoundAt.After(latest)", new: "b.BoundAt.After(latest.Add(time.Hour))",
 	},
 	{
+		rule: "on a lock without times nothing is forgiven to the kubelet's word", file: "leader/judge.go", pkg: "leader", test: "TestKubeletsWordOnALockWithoutTimes",
+		old: "return b.BoundAt.After(death.At)", new: "return b.BoundAt.After(latest.Add(time.Minute))",
+	},
+	{
 		rule: "three deaths in a minute damp", file: "leader/judge.go", pkg: "leader", test: "TestDamper",
 		old: "return len(s.recentReleases(r, now)) >= r.DamperReleases", new: "return false",
 	},

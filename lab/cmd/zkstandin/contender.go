@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -15,6 +14,8 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+
+	"flink-ha-sidecar/lab"
 )
 
 // contender is one JobManager's part in the election: Curator's LeaderLatch and
@@ -202,7 +203,9 @@ func (c *contender) publish(conn *zk.Conn, component, address string) error {
 		return err
 	}
 	for {
-		_, err := conn.Create(node, encode(address), zk.FlagEphemeral, everyone)
+		var session [16]byte
+		_, _ = rand.Read(session[:]) // never fails
+		_, err := conn.Create(node, lab.ConnectionInfo(address, session), zk.FlagEphemeral, everyone)
 		if !errors.Is(err, zk.ErrNodeExists) {
 			return err
 		}
@@ -210,17 +213,6 @@ func (c *contender) publish(conn *zk.Conn, component, address string) error {
 			return fmt.Errorf("publish: %w", err)
 		}
 	}
-}
-
-// encode writes a string and a UUID as Java's ObjectOutputStream does.
-func encode(address string) []byte {
-	data := append([]byte("\xac\xed\x00\x05\x77"), byte(len(address)+2))
-	data = binary.BigEndian.AppendUint16(data, uint16(len(address)))
-	data = append(data, address...)
-	data = append(data, "sr\x00\x0ejava.util.UUID\xbc\x99\x03\xf7\x98\x6d\x85\x2f\x02\x00\x02J\x00\x0cleastSigBitsJ\x00\x0bmostSigBitsxp"...)
-	var uuid [16]byte
-	_, _ = rand.Read(uuid[:]) // never fails
-	return append(data, uuid[:]...)
 }
 
 // make makes a persistent node with all above it.
