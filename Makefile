@@ -11,7 +11,7 @@ SHELL := /bin/bash
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 LDFLAGS := -s -w -X flink-ha-sidecar/internal/command.version=$(VERSION)
 
-.PHONY: help build demo test test-short test-all lint mutants kills zkkills zkleftovers needs clean-cache
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -51,6 +51,9 @@ zkkills: needs ## kills with ZooKeeper HA: KILLS=200 stand-ins, every deletion a
 
 zkleftovers: needs ## what 20 failovers with ZooKeeper HA leave behind, plain and with sidecars
 	go run ./lab/cmd/zkleftovers
+
+idle: needs ## what a sidecar costs while nothing happens, over FOR=5m
+	go run ./lab/cmd/idle
 
 clean-cache: ## removes what demo and test have built and downloaded
 	go run ./lab/cmd/cache clean

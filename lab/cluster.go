@@ -148,8 +148,8 @@ func newCluster(ctx context.Context, o ClusterOptions) (_ *Cluster, err error) {
 	if o.Sidecar == "" {
 		return c, nil
 	}
-	if o.SidecarKubeConfig == "" && o.ControlPlane != nil {
-		if o.SidecarKubeConfig, _, err = o.ControlPlane.UserKubeConfig(ctx, s.Namespace, SidecarRules(s.LockName())...); err != nil {
+	if o.ControlPlane != nil {
+		if err := c.makePods(ctx, &o); err != nil {
 			return nil, err
 		}
 	}
@@ -157,6 +157,22 @@ func newCluster(ctx context.Context, o ClusterOptions) (_ *Cluster, err error) {
 		c.Sidecars = append(c.Sidecars, NewSidecar(s, j, o.Sidecar, o.SidecarKubeConfig, o.SidecarArgs...))
 	}
 	return c, nil
+}
+
+// makePods makes the Pods that the sidecars watch, and a user with the rights to
+// it unless there is one.
+func (c *Cluster) makePods(ctx context.Context, o *ClusterOptions) (err error) {
+	var pods []string
+	for _, j := range c.JobManagers {
+		if err := o.ControlPlane.makePod(ctx, c.Settings.Namespace, j.PodName()); err != nil {
+			return err
+		}
+		pods = append(pods, j.PodName())
+	}
+	if o.SidecarKubeConfig == "" {
+		o.SidecarKubeConfig, _, err = o.ControlPlane.UserKubeConfig(ctx, c.Settings.Namespace, SidecarRules(c.Settings.LockName(), pods...)...)
+	}
+	return err
 }
 
 // watchLock tells the settings where the lock is, and prepares the watch on it.

@@ -75,7 +75,7 @@ func StartControlPlane(ctx context.Context, cache *Cache, dir string) (_ *Contro
 	if err := c.StartAPIServer(ctx); err != nil {
 		return nil, err
 	}
-	return c, nil
+	return c, c.makeServiceAccount(ctx)
 }
 
 func (c *ControlPlane) path(name string) string { return filepath.Join(c.dir, name) }

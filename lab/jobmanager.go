@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -13,7 +14,7 @@ import (
 // own. Its process may end and be started again, as a container in a pod: the
 // address, the name and the configuration stay.
 type JobManager struct {
-	// Name is also the name of its pod, as far as the sidecar is told.
+	// Name is its own within its cluster, as in "jobmanager-1".
 	Name string
 	// Address is its loopback IP: RPC at 6123, BLOBs at 6124, REST at 8081.
 	Address string
@@ -69,6 +70,9 @@ func BuildStandIn(ctx context.Context, progress *Progress, dir string) (_ string
 	return binary, goBuild(ctx, root, binary, "./lab/cmd/standin")
 }
 
+// PodName is the name of its Pod, which only its sidecar looks at.
+func (j *JobManager) PodName() string { return j.settings.ClusterID + "-" + j.Name }
+
 // Start starts the process; it must not be running.
 func (j *JobManager) Start() error {
 	j.mu.Lock()
@@ -112,6 +116,13 @@ func (j *JobManager) Process() *Process {
 		return nil
 	}
 	return j.runs[len(j.runs)-1]
+}
+
+// processes are all that were started, oldest first.
+func (j *JobManager) processes() []*Process {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.Clone(j.runs)
 }
 
 // Runs is how often the process was started.

@@ -19,6 +19,8 @@ type Process struct {
 	log  string
 	cmd  *exec.Cmd
 	done chan struct{}
+	// startedAt is just before the process came to be.
+	startedAt time.Time
 
 	// Both are written before done is closed and read after.
 	endedAt time.Time
@@ -46,10 +48,10 @@ func start(s spec) (*Process, error) {
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.Env = append(os.Environ(), s.env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	p := &Process{name: s.name, log: s.log, cmd: cmd, done: make(chan struct{}), startedAt: time.Now()}
 	if err := startOnThread(cmd); err != nil {
 		return nil, fmt.Errorf("start %s: %w", s.name, err)
 	}
-	p := &Process{name: s.name, log: s.log, cmd: cmd, done: make(chan struct{})}
 	go p.wait()
 	return p, nil
 }

@@ -36,13 +36,18 @@ func BuildSidecar(ctx context.Context, progress *Progress, dir string, race bool
 	return binary, goBuild(ctx, root, binary, ".", flags...)
 }
 
-// SidecarRules are the rights that a sidecar needs on the lock of its cluster,
-// as its RBAC in a cluster gives them.
-func SidecarRules(lock string) []rbacv1.PolicyRule {
-	return []rbacv1.PolicyRule{{
-		APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{lock},
-		Verbs: []string{"get", "watch", "patch"},
-	}}
+// SidecarRules are the rights that sidecars need on the lock of their cluster and
+// on their pods, as their RBAC in a cluster gives them. Without a lock they are on
+// every lock and every pod of the namespace.
+func SidecarRules(lock string, pods ...string) []rbacv1.PolicyRule {
+	var locks []string
+	if lock != "" {
+		locks = []string{lock}
+	}
+	return []rbacv1.PolicyRule{
+		{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: locks, Verbs: []string{"get", "watch", "patch"}},
+		{APIGroups: []string{""}, Resources: []string{"pods"}, ResourceNames: pods, Verbs: []string{"get", "watch"}},
+	}
 }
 
 // Sidecar is a sidecar beside one JobManager.
@@ -71,7 +76,7 @@ func NewSidecar(s *Settings, j *JobManager, binary, kubeConfig string, extra ...
 	}
 	c.args = []string{
 		"run", "--flink-conf-dir", j.ConfDir, "--namespace", s.Namespace,
-		"--pod-name", j.Name, "--pod-ip", j.Address, "--jobmanager-match", j.ConfDir,
+		"--pod-name", j.PodName(), "--pod-ip", j.Address, "--jobmanager-match", j.ConfDir,
 		"--state-dir", c.StateDir, "--listen", c.Listen, "--log-format", "json",
 	}
 	if kubeConfig != "" {
@@ -133,6 +138,32 @@ func (c *Sidecar) contact(ctx context.Context, client *http.Client) bool {
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
 	return err == nil && strings.Contains(string(text), "[+]backend ok")
+}
+
+// bound is the holder that its JobManager is known to be, empty if there is none.
+func (c *Sidecar) bound(ctx context.Context, client *http.Client) (holder string, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.URL()+"/v1/status", nil)
+	if err != nil {
+		return "", err
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	var status struct {
+		Leader *struct {
+			Holder string
+			Here   bool
+		}
+	}
+	if err := json.NewDecoder(response.Body).Decode(&status); err != nil {
+		return "", fmt.Errorf("status of %s: %w", c.Name, err)
+	}
+	if status.Leader == nil || !status.Leader.Here {
+		return "", nil
+	}
+	return status.Leader.Holder, nil
 }
 
 // SidecarEvent is one line of the sidecar's log.

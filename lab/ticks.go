@@ -87,6 +87,18 @@ func Replayed(ticks []Tick) int {
 	return int(replayed)
 }
 
+// Restarts is how often the job began anew: the coordinator that led it changed,
+// or its tasks were executed once more.
+func Restarts(ticks []Tick) int {
+	n := 0
+	for i := 1; i < len(ticks); i++ {
+		if ticks[i].Term != ticks[i-1].Term || ticks[i].Attempt != ticks[i-1].Attempt {
+			n++
+		}
+	}
+	return n
+}
+
 // Silence is the longest time without a tick that began at or after since,
 // counted from since if no tick came before the first one after it.
 func Silence(ticks []Tick, since time.Time) time.Duration {

@@ -60,6 +60,19 @@ func TestSilenceCountsFromTheSignalWhereNothingFollows(t *testing.T) {
 	}
 }
 
+func TestRestartsCountsNewCoordinatorsAndNewAttempts(t *testing.T) {
+	for lines, want := range map[string]int{
+		"": 0,
+		"1000 0 1 0 jobmanager-1/1\n2000 1 2 0 jobmanager-1/1\n":                            0,
+		"1000 0 1 0 jobmanager-1/1\n2000 1 2 1 jobmanager-1/1\n":                            1,
+		"1000 0 1 0 jobmanager-1/1\n2000 1 2 0 jobmanager-1/2\n3000 2 3 0 jobmanager-2/1\n": 2,
+	} {
+		if got := Restarts(ticks(t, lines)); got != want {
+			t.Errorf("%q: %d restarts, want %d", lines, got, want)
+		}
+	}
+}
+
 func TestCheckTicks(t *testing.T) {
 	for name, row := range map[string]struct{ lines, want string }{
 		"one that loses the job and leads again is fine": {failover + "4000 4 5 0 jobmanager-1/2\n", ""},

@@ -82,6 +82,23 @@ func (c *Cluster) WaitForSidecars(ctx context.Context) error {
 	})
 }
 
+// WaitForBinding waits until the leader's sidecar knows it as the holder of the
+// lock, so that it would act on its death. The cluster has sidecars.
+func (c *Cluster) WaitForBinding(ctx context.Context) (*JobManager, error) {
+	client := &http.Client{Timeout: time.Second}
+	defer client.CloseIdleConnections()
+	var leader *JobManager
+	err := c.poll(ctx, "the leader's sidecar to bind it", func() (bool, error) {
+		holder := c.Lock.Last().Holder
+		if leader = c.LeaderNow(); leader == nil {
+			return false, nil
+		}
+		bound, err := c.SidecarOf(leader).bound(ctx, client)
+		return err == nil && bound == holder, nil
+	})
+	return leader, err
+}
+
 // WaitReady waits until the cluster is what a failover is measured on: a leader
 // that has published its address, standbys that contend, sidecars that are
 // ready, a job that ticks and has completed a checkpoint (the last not with

@@ -68,8 +68,13 @@ func (v LockVersion) LeaderIP() string {
 	if v.Holder == "" {
 		return ""
 	}
-	// As in pekko.tcp://flink@127.0.0.1:6123/user/rpc/dispatcher_1.
-	u, err := url.Parse(v.Fresh["dispatcher"])
+	return hostOf(v.Fresh["dispatcher"])
+}
+
+// hostOf is the host in an address, as in pekko.tcp://flink@127.0.0.1:6123/user/rpc/dispatcher_1;
+// empty if there is none.
+func hostOf(address string) string {
+	u, err := url.Parse(address)
 	if err != nil {
 		return ""
 	}

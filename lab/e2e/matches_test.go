@@ -83,7 +83,7 @@ func launch(t *testing.T, p *parts, c *lab.Cluster, j *lab.JobManager, port stri
 	defer log.Close()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	cmd := exec.CommandContext(ctx, p.sidecar, append([]string{
-		"run", "--flink-conf-dir", j.ConfDir, "--kubeconfig", p.kubeConfig, "--pod-name", j.Name, "--pod-ip", j.Address,
+		"run", "--flink-conf-dir", j.ConfDir, "--kubeconfig", p.kubeConfig, "--pod-name", j.PodName(), "--pod-ip", j.Address,
 		"--state-dir", s.StateDir, "--listen", s.Listen,
 	}, args...)...)
 	cmd.Stdout, cmd.Stderr = log, log

@@ -1,11 +1,9 @@
 package e2e
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -83,23 +81,11 @@ func released(t *testing.T, s *lab.Sidecar, outcome string) float64 {
 // are none.
 func metric(t *testing.T, s *lab.Sidecar, name string, labels ...string) float64 {
 	t.Helper()
-	code, text := ask(t, s.URL()+"/metrics")
-	if code != http.StatusOK {
-		t.Fatalf("metrics of %s: status %d", s.Name, code)
+	scrape, err := s.Scrape(t.Context())
+	if err != nil {
+		t.Fatal(err)
 	}
-	var sum float64
-	for lines := bufio.NewScanner(strings.NewReader(text)); lines.Scan(); {
-		series, value, _ := strings.Cut(lines.Text(), " ")
-		if base, _, _ := strings.Cut(series, "{"); base != name || !containsAll(series, labels) {
-			continue
-		}
-		n, err := strconv.ParseFloat(value, 64)
-		if err != nil {
-			t.Fatalf("metrics of %s: %q: %v", s.Name, lines.Text(), err)
-		}
-		sum += n
-	}
-	return sum
+	return scrape.Sum(name, labels...)
 }
 
 // probe is the answer of a sidecar's probe; status 0 if there is none.

@@ -14,7 +14,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 	"time"
 
@@ -58,31 +57,26 @@ type demo struct {
 	progress *lab.Progress
 	w        io.Writer
 
-	dir      string
-	flink    *lab.Flink
-	control  *lab.ControlPlane // either this
-	servers  *lab.ZooKeeper    // or that
-	sidecar  string            // the binary
+	*lab.Bench
+	servers  *lab.ZooKeeper // instead of the bench's control plane
 	finished bool
 }
 
 // run does all samples, prints the table and, with KEEP=1, waits for Ctrl-C.
 func (d *demo) run(ctx context.Context) (err error) {
 	d.progress.Say("%v", d.settings)
-	if d.dir, err = os.MkdirTemp("", "flink-ha-demo-"); err != nil {
-		return fmt.Errorf("make folder: %w", err)
-	}
-	defer func() {
-		if err != nil && ctx.Err() == nil {
-			d.progress.Say("logs and data are in %s", d.dir)
-			return
-		}
-		os.RemoveAll(d.dir)
-	}()
-	if err := d.prepare(ctx); err != nil {
+	zookeeper := d.settings.backend == lab.Zookeeper
+	d.Bench, err = lab.OpenBench(ctx, d.progress, lab.BenchOptions{Name: "demo", Flink: d.settings.flink, NoControlPlane: zookeeper})
+	if err != nil {
 		return err
 	}
-	defer d.stop()
+	defer func() { d.Close(ctx, err) }()
+	if zookeeper {
+		if err := d.startZooKeeper(ctx); err != nil {
+			return err
+		}
+		defer d.servers.Stop()
+	}
 
 	var m measured
 	for n := range d.settings.samples {
@@ -115,39 +109,15 @@ func (d *demo) run(ctx context.Context) (err error) {
 	return nil
 }
 
-// prepare gets and starts what all samples share.
-func (d *demo) prepare(ctx context.Context) error {
-	cache, err := lab.OpenCache(d.progress)
+func (d *demo) startZooKeeper(ctx context.Context) error {
+	dir, err := d.Folder("zookeeper")
 	if err != nil {
 		return err
 	}
-	if d.sidecar, err = lab.BuildSidecar(ctx, d.progress, d.dir, false); err != nil {
-		return err
-	}
-	if d.flink, err = cache.Flink(ctx, d.settings.flink); err != nil {
-		return err
-	}
-	dir := filepath.Join(d.dir, "backend")
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		return fmt.Errorf("make folder: %w", err)
-	}
-	if d.settings.backend == lab.Zookeeper {
-		done := d.progress.Step("start ZooKeeper")
-		d.servers, err = lab.StartZooKeeper(ctx, d.flink, lab.ZooKeeperOptions{Dir: dir})
-		done(err)
-		return err
-	}
-	d.control, err = lab.StartControlPlane(ctx, cache, dir)
+	done := d.progress.Step("start ZooKeeper")
+	d.servers, err = lab.StartZooKeeper(ctx, d.Flink, lab.ZooKeeperOptions{Dir: dir})
+	done(err)
 	return err
-}
-
-func (d *demo) stop() {
-	if d.servers != nil {
-		d.servers.Stop()
-	}
-	if d.control != nil {
-		d.control.Stop()
-	}
 }
 
 // sample starts a cluster, ends its leader and measures. The caller stops the
@@ -157,22 +127,18 @@ func (d *demo) sample(ctx context.Context, n int, with bool) (*lab.Failover, *la
 	defer cancel()
 	title, folder := "plain Flink", fmt.Sprintf("plain-%d", n+1)
 	options := lab.ClusterOptions{
-		Flink: d.flink, ControlPlane: d.control, ZooKeeper: d.servers, Backend: d.settings.backend, JobManagers: d.settings.jobManagers,
+		Flink: d.Flink, ZooKeeper: d.servers, Backend: d.settings.backend, JobManagers: d.settings.jobManagers,
 		RetryPeriod: d.settings.retry,
 	}
 	if with {
 		title, folder = "with sidecar", fmt.Sprintf("sidecar-%d", n+1)
-		options.Sidecar = d.sidecar
+		options.Sidecar = d.Sidecar
 	}
 	if options.JobManagers == 1 {
 		options.StartAgain = time.Second
 	}
-	options.Dir = filepath.Join(d.dir, folder)
-	if err := os.Mkdir(options.Dir, 0o755); err != nil {
-		return nil, nil, fmt.Errorf("make folder: %w", err)
-	}
 	d.progress.Say("\n%s, sample %d of %d", title, n+1, d.settings.samples)
-	cluster, err := lab.StartCluster(ctx, options)
+	cluster, err := d.StartCluster(ctx, folder, options)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -206,8 +172,8 @@ func (d *demo) show(ctx context.Context, cluster *lab.Cluster) {
 	for _, s := range cluster.Sidecars {
 		d.progress.Say("%s: %s/metrics", s.Name, s.URL())
 	}
-	if d.control != nil {
-		d.progress.Say("kubectl --kubeconfig %s get configmap %s -o yaml", d.control.KubeConfig(), cluster.Settings.LockName())
+	if d.Control != nil {
+		d.progress.Say("kubectl --kubeconfig %s get configmap %s -o yaml", d.Control.KubeConfig(), cluster.Settings.LockName())
 	}
 	d.progress.Say("Ctrl-C ends it all")
 	<-ctx.Done()

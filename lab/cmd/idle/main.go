@@ -1,17 +1,13 @@
 // Command idle measures what a sidecar costs while nothing happens: two stand-ins
-// for JobManagers, a live lock renewed every second, and a sidecar beside each.
-// FOR says how long (default 5m).
+// for JobManagers, a live lock renewed every second, and beside each a sidecar
+// with the rights that it asks for. FOR says how long (default 5m).
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"net/http"
+	"io"
 	"os"
-	"os/signal"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -19,39 +15,40 @@ import (
 )
 
 func main() {
-	if err := run(); err != nil {
-		fmt.Fprintln(os.Stderr, "idle:", err)
-		os.Exit(1)
-	}
+	os.Exit(lab.Program("idle", os.Stdout, func(ctx context.Context) error { return run(ctx, os.Getenv, os.Stdout) }))
 }
 
-func run() error {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	length := 5 * time.Minute
-	if v := os.Getenv("FOR"); v != "" {
-		var err error
-		if length, err = time.ParseDuration(v); err != nil || length < time.Second {
-			return fmt.Errorf("FOR is %q: give a duration of at least a second, as in 5m", v)
-		}
+func run(ctx context.Context, getenv func(string) string, w io.Writer) (err error) {
+	length, err := parseLength(getenv("FOR"))
+	if err != nil {
+		return lab.BadSetting{Err: err}
 	}
-	dir, err := os.MkdirTemp("", "flink-ha-idle-")
+	bench, err := lab.OpenBench(ctx, lab.NewProgress(w), lab.BenchOptions{Name: "idle", StandIn: true})
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	cluster, stopAll, err := begin(ctx, dir)
+	defer func() { bench.Close(ctx, err) }()
+	if info, err := os.Stat(bench.Sidecar); err == nil {
+		fmt.Fprintf(w, "binary: %.1f MiB\n", float64(info.Size())/(1<<20))
+	}
+	cluster, err := bench.StartCluster(ctx, "cluster", lab.ClusterOptions{
+		StandIn: bench.StandIn, Sidecar: bench.Sidecar, RetryPeriod: time.Second,
+	})
 	if err != nil {
 		return err
 	}
-	defer stopAll()
-	before := make([]cost, len(cluster.Sidecars))
-	for i, s := range cluster.Sidecars {
-		if before[i], err = measure(ctx, s); err != nil {
-			return err
-		}
+	defer cluster.Stop()
+	if _, err := cluster.WaitReady(ctx); err != nil {
+		return err
 	}
-	fmt.Printf("measuring for %v\n", length)
+	if _, err := cluster.WaitForBinding(ctx); err != nil {
+		return err
+	}
+	before, err := measureAll(ctx, cluster)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "measuring for %v\n", length)
 	timer := time.NewTimer(length)
 	defer timer.Stop()
 	select {
@@ -59,49 +56,23 @@ func run() error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	return report(ctx, cluster, before, length)
+	after, err := measureAll(ctx, cluster)
+	if err != nil {
+		return err
+	}
+	report(w, cluster, before, after, length)
+	return nil
 }
 
-// begin starts everything and waits until the leader's sidecar is at rest.
-func begin(ctx context.Context, dir string) (*lab.Cluster, func(), error) {
-	progress := lab.NewProgress(os.Stderr)
-	cache, err := lab.OpenCache(progress)
-	if err != nil {
-		return nil, nil, err
+func parseLength(text string) (time.Duration, error) {
+	if text == "" {
+		return 5 * time.Minute, nil
 	}
-	sidecar, err := lab.BuildSidecar(ctx, progress, dir, false)
-	if err != nil {
-		return nil, nil, err
+	length, err := time.ParseDuration(text)
+	if err != nil || length < time.Second {
+		return 0, fmt.Errorf("FOR is %q: give a duration of at least a second, as in 5m", text)
 	}
-	if info, err := os.Stat(sidecar); err == nil {
-		fmt.Printf("binary: %.1f MiB\n", float64(info.Size())/(1<<20))
-	}
-	standIn, err := lab.BuildStandIn(ctx, progress, dir)
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, folder := range []string{"control-plane", "cluster"} {
-		if err := os.Mkdir(filepath.Join(dir, folder), 0o755); err != nil {
-			return nil, nil, err
-		}
-	}
-	control, err := lab.StartControlPlane(ctx, cache, filepath.Join(dir, "control-plane"))
-	if err != nil {
-		return nil, nil, err
-	}
-	cluster, err := lab.StartCluster(ctx, lab.ClusterOptions{
-		ControlPlane: control, Dir: filepath.Join(dir, "cluster"), StandIn: standIn, Sidecar: sidecar, RetryPeriod: time.Second,
-	})
-	if err != nil {
-		control.Stop()
-		return nil, nil, err
-	}
-	stopAll := func() { cluster.Stop(); control.Stop() }
-	if _, err := cluster.WaitReady(ctx); err != nil {
-		stopAll()
-		return nil, nil, err
-	}
-	return cluster, stopAll, nil
+	return length, nil
 }
 
 // cost is what one sidecar has used so far.
@@ -110,51 +81,39 @@ type cost struct {
 	requests, watches                   float64
 }
 
-func measure(ctx context.Context, s *lab.Sidecar) (cost, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL()+"/metrics", nil)
-	if err != nil {
-		return cost{}, err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return cost{}, fmt.Errorf("metrics of %s: %w", s.Name, err)
-	}
-	defer response.Body.Close()
-	var c cost
-	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
-		series, text, _ := strings.Cut(lines.Text(), " ")
-		value, err := strconv.ParseFloat(text, 64)
+func measureAll(ctx context.Context, cluster *lab.Cluster) ([]cost, error) {
+	var all []cost
+	for _, s := range cluster.Sidecars {
+		m, err := s.Scrape(ctx)
 		if err != nil {
-			continue // a comment
+			return nil, err
 		}
-		switch name, _, _ := strings.Cut(series, "{"); {
-		case name == "process_cpu_seconds_total":
-			c.cpuSeconds = value
-		case name == "process_resident_memory_bytes":
-			c.rssMiB = value / (1 << 20)
-		case name == "process_open_fds":
-			c.fds = value
-		case name == "go_goroutines":
-			c.goroutines = value
-		case name == "flink_ha_backend_requests_total" && strings.Contains(series, `verb="watch`):
-			c.watches += value
-		case name == "flink_ha_backend_requests_total":
-			c.requests += value
-		}
+		all = append(all, costOf(m))
 	}
-	return c, nil
+	return all, nil
 }
 
-func report(ctx context.Context, cluster *lab.Cluster, before []cost, length time.Duration) error {
-	fmt.Printf("%-24s %8s %10s %14s %14s %6s %11s\n", "sidecar of", "RSS MiB", "CPU %", "requests/min", "watches/min", "fds", "goroutines")
-	for i, s := range cluster.Sidecars {
-		after, err := measure(ctx, s)
-		if err != nil {
-			return err
-		}
-		fmt.Printf("%-24s %8.1f %10.3f %14.2f %14.2f %6.0f %11.0f\n", strings.TrimSuffix(s.Name, "-sidecar"), after.rssMiB,
-			100*(after.cpuSeconds-before[i].cpuSeconds)/length.Seconds(), (after.requests-before[i].requests)/length.Minutes(),
-			(after.watches-before[i].watches)/length.Minutes(), after.fds, after.goroutines)
+func costOf(m lab.Scrape) cost {
+	c := cost{
+		cpuSeconds: m.Sum("process_cpu_seconds_total"), rssMiB: m.Sum("process_resident_memory_bytes") / (1 << 20),
+		fds: m.Sum("process_open_fds"), goroutines: m.Sum("go_goroutines"),
 	}
-	return nil
+	for verb, n := range m.ByLabel("flink_ha_backend_requests_total", "verb") {
+		if strings.HasPrefix(verb, "watch") {
+			c.watches += n
+		} else {
+			c.requests += n
+		}
+	}
+	return c
+}
+
+func report(w io.Writer, cluster *lab.Cluster, before, after []cost, length time.Duration) {
+	fmt.Fprintf(w, "%-24s %8s %10s %14s %14s %6s %11s\n", "sidecar of", "RSS MiB", "CPU %", "requests/min", "watches/min", "fds", "goroutines")
+	for i, s := range cluster.Sidecars {
+		a, b := after[i], before[i]
+		fmt.Fprintf(w, "%-24s %8.1f %10.3f %14.2f %14.2f %6.0f %11.0f\n", strings.TrimSuffix(s.Name, "-sidecar"), a.rssMiB,
+			100*(a.cpuSeconds-b.cpuSeconds)/length.Seconds(), (a.requests-b.requests)/length.Minutes(),
+			(a.watches-b.watches)/length.Minutes(), a.fds, a.goroutines)
+	}
 }

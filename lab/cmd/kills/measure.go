@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"syscall"
 	"time"
 
@@ -21,8 +20,6 @@ const (
 	retryPeriod = time.Second
 	// killTimeout bounds the start of a cluster and the kill of its leader.
 	killTimeout = 2 * time.Minute
-	// bound is what a sidecar's log says once it would act on the leader's death.
-	bound = "holder bound to this pod's JobManager"
 )
 
 // sample is one kill.
@@ -35,7 +32,7 @@ type sample struct {
 // standIns kills n stand-ins, each in a cluster of its own.
 func (k *killer) standIns(ctx context.Context, n int) (*series, error) {
 	s := &series{What: fmt.Sprintf("stand-ins with %d MB touched", memoryMB)}
-	done := k.progress.Step(fmt.Sprintf("kill %d stand-ins", n))
+	done := k.Progress.Step(fmt.Sprintf("kill %d stand-ins", n))
 	for i := range n {
 		one, err := k.standInOnce(ctx, i)
 		if err != nil {
@@ -52,7 +49,7 @@ func (k *killer) standInOnce(ctx context.Context, i int) (sample, error) {
 	ctx, cancel := context.WithTimeout(ctx, killTimeout)
 	defer cancel()
 	cluster, err := k.start(ctx, fmt.Sprintf("standin-%d", i+1), lab.ClusterOptions{
-		StandIn: k.standIn, StandInArgs: []string{"--memory", fmt.Sprint(memoryMB)}, JobManagers: 1,
+		StandIn: k.StandIn, StandInArgs: []string{"--memory", fmt.Sprint(memoryMB)}, JobManagers: 1,
 	})
 	if err != nil {
 		return sample{}, err
@@ -65,11 +62,11 @@ func (k *killer) standInOnce(ctx context.Context, i int) (sample, error) {
 // jvms kills the leader of one Flink cluster n times; each time the cluster gets
 // ready again first.
 func (k *killer) jvms(ctx context.Context, n int) (*series, error) {
-	s := &series{What: "JVMs of Flink " + k.flink.Version}
-	done := k.progress.Step(fmt.Sprintf("kill %d JVMs", n))
+	s := &series{What: "JVMs of Flink " + k.Flink.Version}
+	done := k.Progress.Step(fmt.Sprintf("kill %d JVMs", n))
 	starting, cancel := context.WithTimeout(ctx, killTimeout)
 	defer cancel()
-	cluster, err := k.start(starting, "flink", lab.ClusterOptions{Flink: k.flink, JobManagers: 2})
+	cluster, err := k.start(starting, "flink", lab.ClusterOptions{Flink: k.Flink, JobManagers: 2})
 	if err != nil {
 		done(err)
 		return nil, err
@@ -113,26 +110,18 @@ func (k *killer) jvmOnce(ctx context.Context, cluster *lab.Cluster) (sample, err
 
 // start starts a cluster with sidecars in a folder of its own.
 func (k *killer) start(ctx context.Context, name string, o lab.ClusterOptions) (*lab.Cluster, error) {
-	o.ControlPlane, o.Sidecar, o.SidecarKubeConfig, o.RetryPeriod = k.control, k.sidecar, k.kubeConfig, retryPeriod
-	o.Dir = filepath.Join(k.dir, name)
-	if err := os.Mkdir(o.Dir, 0o755); err != nil {
-		return nil, fmt.Errorf("make folder: %w", err)
-	}
-	return lab.StartCluster(ctx, o)
+	o.Sidecar, o.SidecarKubeConfig, o.RetryPeriod = k.Sidecar, k.kubeConfig, retryPeriod
+	return k.StartCluster(ctx, name, o)
 }
 
 // killLeader kills the leader once its sidecar knows it, and waits until its lock
 // is free.
 func killLeader(ctx context.Context, cluster *lab.Cluster) (sample, error) {
-	leader, err := cluster.WaitForLeader(ctx)
+	leader, err := cluster.WaitForBinding(ctx)
 	if err != nil {
 		return sample{}, err
 	}
-	held := cluster.Lock.Last()
-	if err := waitForBinding(ctx, cluster.SidecarOf(leader), held.Holder); err != nil {
-		return sample{}, err
-	}
-	process := leader.Process()
+	process, held := leader.Process(), cluster.Lock.Last()
 	at, err := process.Signal(syscall.SIGKILL)
 	if err != nil {
 		return sample{}, err
@@ -147,26 +136,4 @@ func killLeader(ctx context.Context, cluster *lab.Cluster) (sample, error) {
 	<-process.Done()
 	gone := process.EndedAt()
 	return sample{gone: gone.Sub(at), freed: freed.At.Sub(gone)}, nil
-}
-
-// waitForBinding waits until the sidecar knows that its JobManager is holder.
-func waitForBinding(ctx context.Context, sidecar *lab.Sidecar, holder string) error {
-	retry := time.NewTicker(20 * time.Millisecond)
-	defer retry.Stop()
-	for {
-		events, err := lab.ReadSidecarLog(sidecar.Log())
-		if err != nil {
-			return err
-		}
-		for _, e := range events {
-			if e.Message == bound && e.Fields["holder"] == holder {
-				return nil
-			}
-		}
-		select {
-		case <-retry.C:
-		case <-ctx.Done():
-			return fmt.Errorf("wait for %s to bind %s: %w", sidecar.Name, holder, ctx.Err())
-		}
-	}
 }
