@@ -55,5 +55,11 @@ zkleftovers: needs ## what 20 failovers with ZooKeeper HA leave behind, plain an
 idle: needs ## what a sidecar costs while nothing happens, over FOR=5m
 	go run ./lab/cmd/idle
 
+outage: needs ## what outages of the API server cost: KINDS= LEADER= SIDE= SAMPLES= OUT=FILE, which goes on where it was ended
+	go run ./lab/cmd/outage
+
+soak: needs ## what sidecars hold after CHANGES=500 leader changes; OUT=FILE
+	go run ./lab/cmd/soak
+
 clean-cache: ## removes what demo and test have built and downloaded
 	go run ./lab/cmd/cache clean

@@ -17,49 +17,55 @@ const reaped = 100 * time.Millisecond
 // that lived, or of one whose process the watch on the lock cannot tell.
 func (c *Cluster) CheckReleases() error {
 	var held LockVersion
+	processes := map[string]*Process{} // by holder, which is one process for life
 	for _, v := range c.Lock.Versions() {
-		switch {
-		case v.Holder != "":
+		if v.Holder != "" {
 			held = v
-		case v.Free() && v.RenewTime == freedTime && held.Holder != "":
-			if err := c.checkRelease(held, v); err != nil {
-				return err
+			if p := c.publisher(v); p != nil {
+				processes[v.Holder] = p
 			}
-			held = LockVersion{}
+			continue
 		}
+		if !v.Free() || v.RenewTime != freedTime || held.Holder == "" {
+			continue
+		}
+		if err := checkRelease(held, v, processes[held.Holder]); err != nil {
+			return err
+		}
+		held = LockVersion{}
 	}
 	return nil
 }
 
-func (c *Cluster) checkRelease(held, freed LockVersion) error {
+func checkRelease(held, freed LockVersion, holder *Process) error {
 	at := freed.At.UTC().Format(time.TimeOnly)
-	holder := c.holderProcess(held)
 	switch {
 	case holder == nil:
-		return fmt.Errorf("the lock of %s was freed at %s: no process is known for it, by its address %q", held.Holder, at, held.LeaderIP())
+		return fmt.Errorf("the lock of %s was freed at %s: no process is known that published under it", held.Holder, at)
 	case holder.Alive() || holder.EndedAt().After(freed.At.Add(reaped)):
 		return fmt.Errorf("the lock of %s was freed at %s, while its holder %s lived", held.Holder, at, holder.Name())
 	}
 	return nil
 }
 
-// holderProcess is the process that has published in a tenure: the last one at
-// that address that was started before the lock was taken.
-func (c *Cluster) holderProcess(held LockVersion) *Process {
-	taken, err := time.Parse(time.RFC3339Nano, held.AcquireTime)
-	if err != nil {
+// publisher is the process that has published in a tenure: the last one at that
+// address that was started before the lock was taken.
+func (c *Cluster) publisher(v LockVersion) *Process {
+	ip := v.LeaderIP()
+	taken, err := time.Parse(time.RFC3339Nano, v.AcquireTime)
+	if ip == "" || err != nil {
 		return nil
 	}
-	var holder *Process
+	var last *Process
 	for _, j := range c.JobManagers {
-		if j.Address != held.LeaderIP() {
+		if j.Address != ip {
 			continue
 		}
 		for _, p := range j.processes() {
 			if p.startedAt.Before(taken) {
-				holder = p
+				last = p
 			}
 		}
 	}
-	return holder
+	return last
 }

@@ -29,6 +29,8 @@ func TestCheckReleasesKnowsTheDeadFromTheLiving(t *testing.T) {
 	}
 	silent := held
 	silent.Fresh = nil
+	again := silent
+	again.AcquireTime = taken.Add(2 * time.Second).Format(time.RFC3339Nano)
 	free := func(at float64, renewed string) LockVersion {
 		return LockVersion{At: taken.Add(seconds(at)), Record: "{}", RenewTime: renewed}
 	}
@@ -45,7 +47,10 @@ func TestCheckReleasesKnowsTheDeadFromTheLiving(t *testing.T) {
 		"it was the successor's": {
 			[]*Process{ran("jm", -5, -2), ran("jm.2", -1, 0)}, []LockVersion{held, free(10, freedTime)}, "while its holder jm.2 lived",
 		},
-		"Flink let go of it itself":   {[]*Process{ran("jm", -5, 0)}, []LockVersion{held, free(10, taken.Format(time.RFC3339Nano))}, ""},
+		"Flink let go of it itself": {[]*Process{ran("jm", -5, 0)}, []LockVersion{held, free(10, taken.Format(time.RFC3339Nano))}, ""},
+		"the dying process had taken it once more": {
+			[]*Process{ran("jm", -5, 9)}, []LockVersion{held, free(2, taken.Format(time.RFC3339Nano)), again, free(10, freedTime)}, "",
+		},
 		"its holder cannot be told":   {[]*Process{ran("jm", -5, 9)}, []LockVersion{silent, free(10, freedTime)}, "no process is known"},
 		"free from the start is fine": {nil, []LockVersion{free(10, freedTime)}, ""},
 	} {

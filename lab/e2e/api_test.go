@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"net/http"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -38,25 +37,4 @@ func TestIntegrationAPIServerGoneAtStart(t *testing.T) {
 	if code, text := probe(t, s, "/readyz"); code != http.StatusOK {
 		t.Errorf("/readyz once the backend was there: status %d, %s", code, text)
 	}
-}
-
-// Not parallel: the API server is everybody's.
-func TestIntegrationLeaderKilledWhileTheAPIServerIsGone(t *testing.T) {
-	p := shared(t)
-	c := start(t, lease(p.standIns(), 60*time.Second))
-	leader := ready(t, c)
-	s, held := c.SidecarOf(leader), c.Lock.Last()
-
-	p.control.KillAPIServer()
-	signal(t, leader, syscall.SIGKILL)
-	awaitSaid(t, s, msgEnded)
-	eventually(t, "an attempt fails", func() bool {
-		return metric(t, s, "flink_ha_backend_requests_total", `outcome="unavailable"`, `verb="get"`) > 0
-	})
-	mustLive(t, s)
-	if err := p.control.StartAPIServer(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	awaitTakeover(t, c, held).mustBeFreed(t, c)
-	awaitSaid(t, s, msgFreed)
 }

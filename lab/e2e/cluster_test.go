@@ -33,6 +33,12 @@ func (p *parts) flink(t *testing.T, version string) lab.ClusterOptions {
 	}
 }
 
+// long gives a cluster the lease that the sidecar makes bearable.
+func long(o lab.ClusterOptions) lab.ClusterOptions {
+	o.LeaseDuration, o.RenewDeadline = 180*time.Second, 170*time.Second
+	return o
+}
+
 // lease replaces the lease of a cluster by one that does not run out while the
 // test lasts: then only a release can end it.
 func lease(o lab.ClusterOptions, d time.Duration) lab.ClusterOptions {
@@ -40,14 +46,17 @@ func lease(o lab.ClusterOptions, d time.Duration) lab.ClusterOptions {
 	return o
 }
 
-// start starts a cluster for one test. At its end no sidecar may have had a data
-// race or a panic.
+// start starts a cluster for one test. At its end no sidecar may have freed the
+// lock of a JobManager that lived, or had a data race or a panic.
 func start(t *testing.T, o lab.ClusterOptions) *lab.Cluster {
 	t.Helper()
 	c := labtest.Cluster(t, o)
 	t.Cleanup(func() {
 		for _, s := range c.Sidecars {
 			checkLog(t, s.Log())
+		}
+		if err := c.CheckReleases(); err != nil && len(c.Sidecars) > 0 {
+			t.Error(err)
 		}
 	})
 	return c

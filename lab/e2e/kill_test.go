@@ -65,6 +65,27 @@ func TestIntegrationLockOfKilledFlinkIsFreed(t *testing.T) {
 	}
 }
 
+// A crash takes as long with a lease of three minutes as with one of 15 s: Fail is
+// given less time than that lease.
+func TestIntegrationCrashFailoverDoesNotWaitForALongLease(t *testing.T) {
+	p := shared(t)
+	c := start(t, long(p.flink(t, "2.3")))
+	leader := ready(t, c)
+	s, held := c.SidecarOf(leader), c.Lock.Last()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	f, err := c.Fail(ctx, syscall.SIGKILL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Log(f)
+	mustBeInOrder(t, f, lab.DeathSeen, lab.LockFreed, lab.LeaderGranted, lab.JobRunning, lab.FirstCheckpoint)
+	awaitTakeover(t, c, held).mustBeFreed(t, c)
+	if n := released(t, s, "freed"); n != 1 {
+		t.Errorf("%v releases counted, want 1", n)
+	}
+}
+
 func mustBeInOrder(t *testing.T, f *lab.Failover, phases ...lab.Phase) {
 	t.Helper()
 	var last time.Duration

@@ -75,6 +75,35 @@ func TestSlowIntegrationSidecarFailsAtAnyMoment(t *testing.T) {
 	}
 }
 
+// With a long lease the job does not notice that the API server is gone for a
+// minute, and a leader that dies meanwhile is followed as soon as it is back.
+func TestSlowIntegrationFlinkWithALongLeaseSurvivesAnOutage(t *testing.T) {
+	slow(t)
+	for _, dies := range []bool{false, true} {
+		t.Run(fmt.Sprintf("the leader dies meanwhile %v", dies), func(t *testing.T) {
+			p := shared(t)
+			c := start(t, long(p.flink(t, "2.3")))
+			ready(t, c)
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute) // less than outage and lease
+			defer cancel()
+			o, err := c.Suffer(ctx, p.control.Killed(60*time.Second, 10*time.Second), dies)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("%+v", o)
+			switch {
+			case dies && (o.Kept || o.Freed == nil || *o.Freed < -time.Minute || o.Releases["freed"] != 1):
+				t.Errorf("the lock was not freed by the dead leader's sidecar")
+			case !dies && (!o.Kept || o.Restarts != 0 || o.Replayed != 0):
+				t.Errorf("the job was restarted %d times, %d records were processed again, the lock was kept: %v", o.Restarts, o.Replayed, o.Kept)
+			}
+			if !dies {
+				mustNotFree(t, c.Sidecars...)
+			}
+		})
+	}
+}
+
 // back continues or starts a sidecar that has failed.
 func back(t *testing.T, s *lab.Sidecar, stopped bool) {
 	t.Helper()
