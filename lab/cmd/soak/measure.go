@@ -28,7 +28,7 @@ const (
 	readyFor = time.Minute
 	// collections is how many garbage collections a measurement waits for, and
 	// collectedFor how long at most: each scrape leaves garbage behind.
-	collections  = 3
+	collections  = 8
 	collectedFor = 2 * time.Minute
 )
 
