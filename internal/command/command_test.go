@@ -91,3 +91,26 @@ func TestAFlagWinsOverItsVariable(t *testing.T) {
 		t.Errorf("says %q, want the variable's value to be refused", errs.String())
 	}
 }
+
+func TestInstall(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "bin")
+	var out, errs bytes.Buffer
+	if code := command.Main([]string{"install", dir}, nil, &out, &errs); code != 0 || !strings.Contains(out.String(), dir+"/flink-ha") {
+		t.Errorf("exit code %d, says %q, %q; want the file's path", code, out.String(), errs.String())
+	}
+	for _, tt := range []struct {
+		args []string
+		code int
+		says string
+	}{
+		{[]string{"install"}, 2, "needs one argument"},
+		{[]string{"install", dir, dir}, 2, "needs one argument"},
+		{[]string{"install", filepath.Join(dir, "not", "there")}, 1, "is the volume mounted there?"},
+	} {
+		errs.Reset()
+		if code := command.Main(tt.args, nil, &out, &errs); code != tt.code || !strings.Contains(errs.String(), tt.says) {
+			t.Errorf("%q: exit code %d, says %q; want %d, %q", tt.args, code, errs.String(), tt.code, tt.says)
+		}
+	}
+}
