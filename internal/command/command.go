@@ -89,7 +89,7 @@ func newRoot(environ []string) *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; '%s --help' lists the flags", err, c.CommandPath())}
 	})
-	root.AddCommand(newRun(environ), newStatus(), newLeader(), newInstall(), newVersion())
+	root.AddCommand(newRun(environ), newStatus(), newLeader(), newInject(), newInstall(), newVersion())
 	return root
 }
 

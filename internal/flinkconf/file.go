@@ -64,6 +64,15 @@ func Load(dir string, flinkMajor int) (File, error) {
 	return legacy, nil
 }
 
+// Parse reads a configuration file from memory, by the rules for its name: that
+// of flink-conf.yaml, else those of config.yaml. An error names file and line.
+func Parse(path string, raw []byte) (File, error) {
+	if filepath.Base(path) == legacyName {
+		return parseLegacy(path, raw)
+	}
+	return parseStandard(path, raw)
+}
+
 func read(path string, parse func(path string, raw []byte) (File, error)) (File, error) {
 	raw, err := os.ReadFile(path)
 	if err != nil {

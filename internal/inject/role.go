@@ -1,0 +1,127 @@
+package inject
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+	rbacv1 "k8s.io/api/rbac/v1"
+)
+
+// LockRule is what a sidecar may do with the lock of its cluster, by name.
+func LockRule(clusterID string) rbacv1.PolicyRule {
+	return rbacv1.PolicyRule{
+		APIGroups: []string{""}, Resources: []string{"configmaps"},
+		ResourceNames: []string{clusterID + "-cluster-config-map"}, Verbs: []string{"get", "watch", "patch"},
+	}
+}
+
+// PodRule lets a sidecar hear the kubelet's word of its own pod. It names none:
+// the names of a Deployment's pods are not known beforehand, and all of them share
+// one service account.
+func PodRule() rbacv1.PolicyRule {
+	return rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"get", "watch"}}
+}
+
+// The parts of a Role and its binding, in the order in which they are written.
+type (
+	rbacObject struct {
+		APIVersion string    `yaml:"apiVersion"`
+		Kind       string    `yaml:"kind"`
+		Metadata   metadata  `yaml:"metadata"`
+		Rules      []rule    `yaml:"rules,omitempty"`
+		RoleRef    *roleRef  `yaml:"roleRef,omitempty"`
+		Subjects   []subject `yaml:"subjects,omitempty"`
+	}
+	metadata struct {
+		Name      string            `yaml:"name"`
+		Namespace string            `yaml:"namespace,omitempty"`
+		Labels    map[string]string `yaml:"labels"`
+	}
+	rule struct {
+		APIGroups     []string `yaml:"apiGroups,flow"`
+		Resources     []string `yaml:"resources,flow"`
+		ResourceNames []string `yaml:"resourceNames,flow,omitempty"`
+		Verbs         []string `yaml:"verbs,flow"`
+	}
+	roleRef struct {
+		APIGroup string `yaml:"apiGroup"`
+		Kind     string `yaml:"kind"`
+		Name     string `yaml:"name"`
+	}
+	subject struct {
+		Kind      string `yaml:"kind"`
+		Name      string `yaml:"name"`
+		Namespace string `yaml:"namespace,omitempty"`
+	}
+)
+
+// grant is a Role in one namespace, bound to the pods' service account.
+type grant struct {
+	name, namespace string
+	rules           []rbacv1.PolicyRule
+}
+
+// WriteRoles writes what the sidecars of these clusters need beside Flink's own
+// rights: a Role and its binding for each cluster; two where the lock is in
+// another namespace than the pods.
+func WriteRoles(w io.Writer, clusters []Cluster) error {
+	e := yaml.NewEncoder(w)
+	e.SetIndent(2)
+	e.CompactSeqIndent()
+	written := make(map[string]bool)
+	for _, c := range clusters {
+		grants, err := c.grants()
+		if err != nil {
+			return err
+		}
+		for _, g := range grants {
+			if key := g.namespace + "/" + g.name + " " + c.ServiceAccount; !written[key] {
+				written[key] = true
+				for _, o := range g.objects(c) {
+					if err := e.Encode(o); err != nil {
+						return fmt.Errorf("write roles: %w", err)
+					}
+				}
+			}
+		}
+	}
+	return e.Close()
+}
+
+// grants are a cluster's, by namespace.
+func (c Cluster) grants() ([]grant, error) {
+	id, err := labelValue(c.ID)
+	if err != nil {
+		return nil, err
+	}
+	name := "flink-ha-" + strings.ToLower(id)
+	switch {
+	case c.Backend == "zookeeper":
+		return []grant{{name, c.Pods, []rbacv1.PolicyRule{PodRule()}}}, nil
+	case c.Namespace == c.Pods, c.Namespace == "":
+		return []grant{{name, c.Pods, []rbacv1.PolicyRule{LockRule(c.ID), PodRule()}}}, nil
+	case c.Pods == "":
+		// The manifest goes wherever kubectl is told, which is where the lock is.
+		return []grant{{name, c.Namespace, []rbacv1.PolicyRule{LockRule(c.ID), PodRule()}}}, nil
+	}
+	return []grant{
+		{name, c.Namespace, []rbacv1.PolicyRule{LockRule(c.ID)}},
+		{name + "-pods", c.Pods, []rbacv1.PolicyRule{PodRule()}},
+	}, nil
+}
+
+func (g grant) objects(c Cluster) []rbacObject {
+	const group = rbacv1.GroupName
+	meta := metadata{Name: g.name, Namespace: g.namespace, Labels: map[string]string{"app.kubernetes.io/managed-by": "flink-ha"}}
+	role := rbacObject{APIVersion: group + "/v1", Kind: "Role", Metadata: meta}
+	for _, r := range g.rules {
+		role.Rules = append(role.Rules, rule{r.APIGroups, r.Resources, r.ResourceNames, r.Verbs})
+	}
+	account := subject{Kind: "ServiceAccount", Name: first(c.ServiceAccount, "default"), Namespace: first(c.Pods, g.namespace)}
+	return []rbacObject{role, {
+		APIVersion: group + "/v1", Kind: "RoleBinding", Metadata: meta,
+		RoleRef: &roleRef{group, "Role", g.name}, Subjects: []subject{account},
+	}}
+}
