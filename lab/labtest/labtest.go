@@ -166,3 +166,31 @@ func Read(tb testing.TB, file string) string {
 	}
 	return string(content)
 }
+
+// OperatorCRD gets the definition of FlinkDeployments of one version of the Flink
+// Kubernetes operator, or skips the test if Maven would be needed and is not there.
+func OperatorCRD(tb testing.TB, version string) []byte {
+	tb.Helper()
+	cache := Cache(tb)
+	ctx, cancel := context.WithTimeout(tb.Context(), fetchTimeout)
+	defer cancel()
+	crd, err := cache.OperatorCRD(ctx, version)
+	if errors.Is(err, lab.ErrNoMaven) {
+		tb.Skip(err)
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return crd
+}
+
+// Create creates one object, given as YAML, and fails the test if the API server
+// refuses it.
+func Create(tb testing.TB, c *lab.ControlPlane, object, namespace string, dryRun bool) []byte {
+	tb.Helper()
+	answer, err := c.Create(tb.Context(), []byte(object), namespace, dryRun)
+	if err != nil {
+		tb.Fatalf("%v\n%s", err, object)
+	}
+	return answer
+}
