@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	rbacv1 "k8s.io/api/rbac/v1"
 )
 
 // ClusterOptions say what a [Cluster] consists of.
@@ -37,8 +39,10 @@ type ClusterOptions struct {
 	// SidecarArgs are further flags for each sidecar.
 	SidecarArgs []string
 	// SidecarKubeConfig is what the sidecars reach the API server with. If it is
-	// empty they share a user that may do what [SidecarRules] say.
+	// empty they share a user that may do what SidecarRights say of the lock's name;
+	// nil: what [SidecarRules] say.
 	SidecarKubeConfig string
+	SidecarRights     func(lock string) []rbacv1.PolicyRule
 
 	RetryPeriod   time.Duration // these three: zero is Flink's default
 	LeaseDuration time.Duration
@@ -162,15 +166,16 @@ func newCluster(ctx context.Context, o ClusterOptions) (_ *Cluster, err error) {
 // makePods makes the Pods that the sidecars watch, and a user with the rights to
 // it unless there is one.
 func (c *Cluster) makePods(ctx context.Context, o *ClusterOptions) (err error) {
-	var pods []string
 	for _, j := range c.JobManagers {
 		if err := o.ControlPlane.makePod(ctx, c.Settings.Namespace, j.PodName()); err != nil {
 			return err
 		}
-		pods = append(pods, j.PodName())
+	}
+	if o.SidecarRights == nil {
+		o.SidecarRights = SidecarRules
 	}
 	if o.SidecarKubeConfig == "" {
-		o.SidecarKubeConfig, _, err = o.ControlPlane.UserKubeConfig(ctx, c.Settings.Namespace, SidecarRules(c.Settings.LockName(), pods...)...)
+		o.SidecarKubeConfig, _, err = o.ControlPlane.UserKubeConfig(ctx, c.Settings.Namespace, o.SidecarRights(c.Settings.LockName())...)
 	}
 	return err
 }

@@ -36,17 +36,17 @@ func BuildSidecar(ctx context.Context, progress *Progress, dir string, race bool
 	return binary, goBuild(ctx, root, binary, ".", flags...)
 }
 
-// SidecarRules are the rights that sidecars need on the lock of their cluster and
-// on their pods, as their RBAC in a cluster gives them. Without a lock they are on
-// every lock and every pod of the namespace.
-func SidecarRules(lock string, pods ...string) []rbacv1.PolicyRule {
+// SidecarRules are the rights that sidecars need, as the Role in deploy/ gives
+// them: on the lock of their cluster by name, and on the pods, whose names a Role
+// cannot know. Without a lock they are on every lock of the namespace.
+func SidecarRules(lock string) []rbacv1.PolicyRule {
 	var locks []string
 	if lock != "" {
 		locks = []string{lock}
 	}
 	return []rbacv1.PolicyRule{
 		{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: locks, Verbs: []string{"get", "watch", "patch"}},
-		{APIGroups: []string{""}, Resources: []string{"pods"}, ResourceNames: pods, Verbs: []string{"get", "watch"}},
+		{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"get", "watch"}},
 	}
 }
 

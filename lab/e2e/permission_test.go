@@ -5,20 +5,33 @@ import (
 	"syscall"
 	"testing"
 
+	rbacv1 "k8s.io/api/rbac/v1"
+
 	"flink-ha-sidecar/lab"
 )
 
+// without are the sidecar's rights but for one verb on one resource.
+func without(resource, verb string) func(lock string) []rbacv1.PolicyRule {
+	return func(lock string) []rbacv1.PolicyRule {
+		rules := lab.SidecarRules(lock)
+		for i := range rules {
+			if rules[i].Resources[0] == resource {
+				rules[i].Verbs = slices.DeleteFunc(rules[i].Verbs, func(v string) bool { return v == verb })
+			}
+		}
+		return rules
+	}
+}
+
+// TestIntegrationMissingPermissionIsNamedAndFlinkGoesOn takes each verb on the
+// lock away in turn; those on the pods are in pod_test.go.
 func TestIntegrationMissingPermissionIsNamedAndFlinkGoesOn(t *testing.T) {
-	for _, missing := range []string{"get", "watch", "patch"} {
+	for _, missing := range lab.SidecarRules("")[0].Verbs {
 		t.Run(missing, func(t *testing.T) {
 			p := shared(t)
 			t.Parallel()
-			verbs := slices.DeleteFunc([]string{"get", "watch", "patch"}, func(v string) bool { return v == missing })
 			o := p.standIns()
-			var err error
-			if o.SidecarKubeConfig, _, err = p.control.UserKubeConfig(t.Context(), "default", onConfigMaps(verbs...)); err != nil {
-				t.Fatal(err)
-			}
+			o.SidecarKubeConfig, o.SidecarRights = "", without("configmaps", missing)
 			c := start(t, o)
 			// Not ready(): without get no sidecar ever is.
 			var leader *lab.JobManager
