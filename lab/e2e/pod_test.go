@@ -9,7 +9,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	typed "k8s.io/client-go/kubernetes/typed/core/v1"
 
@@ -79,10 +78,6 @@ func newPod(t *testing.T, plane *lab.ControlPlane) *labPod {
 	t.Helper()
 	client, err := typed.NewForConfig(plane.Config())
 	if err != nil {
-		t.Fatal(err)
-	}
-	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "default"}}
-	if _, err := client.ServiceAccounts("default").Create(t.Context(), account, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
 		t.Fatal(err)
 	}
 	p := &labPod{name: "jm-" + strings.ToLower(rand.Text()[:8]), pods: client.Pods("default")}
