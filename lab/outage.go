@@ -7,16 +7,21 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // Outage is what an outage of the API server did to a cluster with Kubernetes HA.
 type Outage struct {
-	// Began is when the fault began, Back when the API server was ready again.
+	// Began is when the fault began, Back when the API server first gave an answer
+	// after the last that it owed, which is some seconds before it says that it is
+	// ready. Without a fault both are the same.
 	Began, Back time.Time
 	// Died is when the leader was killed; zero if it was not.
 	Died time.Time
-	// Leader led before, Next leads after it; Kept says that the lock was not lost
-	// in between.
+	// Leader led before, Next leads after it; Kept says that it led all the time. A
+	// leader that gave up and finds its own record still there leads anew, in the
+	// same tenure.
 	Leader, Next string
 	Kept         bool
 	// Freed is from Back until the lock of the killed leader had no holder; nil if
@@ -33,7 +38,7 @@ type Outage struct {
 	Silence            time.Duration
 	// Ended counts the JobManagers that ended by themselves.
 	Ended int
-	// Requests has, for each sidecar, how many it made between Began and Back.
+	// Requests has, for each sidecar, how many it made until the API server was ready.
 	Requests []float64
 	// Releases has what became of the locks of the dead, by outcome.
 	Releases map[string]int
@@ -65,6 +70,9 @@ func (c *Cluster) Suffer(ctx context.Context, fault Fault, kill bool) (*Outage, 
 		return nil, err
 	}
 	o := &Outage{Leader: leader.Name, Began: time.Now()}
+	asking, stop := context.WithCancel(ctx)
+	defer stop()
+	answered := c.askOn(asking)
 	err = fault(ctx, func() (err error) {
 		if !kill {
 			return nil
@@ -75,8 +83,8 @@ func (c *Cluster) Suffer(ctx context.Context, fault Fault, kill bool) (*Outage, 
 		}
 		return err
 	})
-	o.Back = time.Now()
-	if err != nil {
+	stop()
+	if o.Back = later(o.Began, <-answered); err != nil {
 		return nil, fmt.Errorf("bring the API server to fail: %w", err)
 	}
 	atBack, err := c.scrapeSidecars(ctx)
@@ -108,6 +116,33 @@ func (c *Cluster) Suffer(ctx context.Context, fault Fault, kill bool) (*Outage, 
 	return o, errors.Join(CheckTicks(after), c.CheckReleases())
 }
 
+// askOn reads the lock again and again until ctx is done, and then tells when the
+// first answer came after the last failure; zero if none failed.
+func (c *Cluster) askOn(ctx context.Context) <-chan time.Time {
+	told := make(chan time.Time, 1)
+	c.tasks.Go(func() {
+		again := time.NewTicker(50 * time.Millisecond)
+		defer again.Stop()
+		var back time.Time
+		for failed := false; ; {
+			one, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+			_, err := c.Lock.client.Get(one, c.Lock.name, metav1.GetOptions{})
+			cancel()
+			if failed && err == nil {
+				back = time.Now()
+			}
+			failed = err != nil
+			select {
+			case <-again.C:
+			case <-ctx.Done():
+				told <- back
+				return
+			}
+		}
+	})
+	return told
+}
+
 // settle waits until one leader has completed some checkpoints after the outage,
 // and sets what is known by then of who leads.
 func (c *Cluster) settle(ctx context.Context, o *Outage, held LockVersion) error {
@@ -120,7 +155,7 @@ func (c *Cluster) settle(ctx context.Context, o *Outage, held LockVersion) error
 		if err != nil || next == nil {
 			return false, err
 		}
-		if o.Kept = now.SameTenure(held); !o.Kept {
+		if o.Kept = granted.Before(o.Began); !o.Kept {
 			published, ok := c.publishedBy(next, held, now)
 			if !ok {
 				return false, nil
