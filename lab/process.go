@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -21,6 +22,8 @@ type Process struct {
 	done chan struct{}
 	// startedAt is just before the process came to be.
 	startedAt time.Time
+	// killedAt is just before the first SIGKILL of this program; nil without one.
+	killedAt atomic.Pointer[time.Time]
 
 	// Both are written before done is closed and read after.
 	endedAt time.Time
@@ -100,6 +103,9 @@ func (p *Process) EndedAt() time.Time {
 // ever hit, since the kernel is told by pidfd.
 func (p *Process) Signal(s syscall.Signal) (time.Time, error) {
 	at := time.Now()
+	if s == syscall.SIGKILL {
+		p.killedAt.CompareAndSwap(nil, &at)
+	}
 	if err := p.cmd.Process.Signal(s); err != nil {
 		return at, fmt.Errorf("signal %s: %w", p.name, err)
 	}

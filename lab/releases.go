@@ -6,12 +6,29 @@ import (
 )
 
 // freedTime is the renewTime by which a record that a sidecar has freed is known
-// from one that Flink has let go of.
+// from one that Flink has let go of; the acquireTime stays as it was.
 const freedTime = "1970-01-01T00:00:00.000000Z"
 
-// reaped is how long after the death of a process its parent may learn of it: a
-// sidecar is told by the kernel at the same time.
-const reaped = 100 * time.Millisecond
+// reaped is how long after the death of a process its parent may learn of it on a
+// busy machine: a sidecar is told by the kernel.
+const reaped = time.Second
+
+// deposedStatus is what Flink and the stand-in exit with that find their lock in
+// other hands: they lived when it was taken from them.
+const deposedStatus = 239
+
+// mayHaveLived tells whether a process may have lived at a time: it lives still, it
+// was killed only later, or it ended later by itself.
+func (p *Process) mayHaveLived(at time.Time) bool {
+	killed := p.killedAt.Load()
+	switch {
+	case p.Alive(), p.ExitCode() == deposedStatus:
+		return true
+	case killed != nil && !killed.After(p.EndedAt()):
+		return killed.After(at)
+	}
+	return p.EndedAt().After(at.Add(reaped))
+}
 
 // CheckReleases returns an error if a sidecar has freed the lock of a JobManager
 // that lived, or of one whose process the watch on the lock cannot tell.
@@ -26,7 +43,7 @@ func (c *Cluster) CheckReleases() error {
 			}
 			continue
 		}
-		if !v.Free() || v.RenewTime != freedTime || held.Holder == "" {
+		if !v.Free() || v.RenewTime != freedTime || held.Holder == "" || v.AcquireTime != held.AcquireTime {
 			continue
 		}
 		if err := checkRelease(held, v, processes[held.Holder]); err != nil {
@@ -42,16 +59,21 @@ func checkRelease(held, freed LockVersion, holder *Process) error {
 	switch {
 	case holder == nil:
 		return fmt.Errorf("the lock of %s was freed at %s: no process is known that published under it", held.Holder, at)
-	case holder.Alive() || holder.EndedAt().After(freed.At.Add(reaped)):
+	case holder.mayHaveLived(freed.At):
 		return fmt.Errorf("the lock of %s was freed at %s, while its holder %s lived", held.Holder, at, holder.Name())
 	}
 	return nil
 }
 
-// publisher is the process that has published in a tenure: the last one at that
-// address that was started before the lock was taken.
+// publisher is the process that has published in a tenure, be it its first address
+// only: the last one there that was started before the lock was taken.
 func (c *Cluster) publisher(v LockVersion) *Process {
-	ip := v.LeaderIP()
+	var ip string
+	for _, component := range []string{"dispatcher", "resourcemanager", "restserver"} {
+		if ip == "" {
+			ip = hostOf(v.Fresh[component])
+		}
+	}
 	taken, err := time.Parse(time.RFC3339Nano, v.AcquireTime)
 	if ip == "" || err != nil {
 		return nil
