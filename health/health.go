@@ -41,6 +41,17 @@ func (r Report) OK() bool {
 	return true
 }
 
+// Started is what the kubelet waits for before it starts the JobManager beside a
+// native sidecar: the sidecar's own loop turns. A JobManager or a backend that
+// it waited for would be waited for for ever.
+func Started(in Inputs, _ time.Time) Report {
+	c := Check{Name: "loop", OK: !in.Beat.IsZero()}
+	if !c.OK {
+		c.Reason = "not started"
+	}
+	return Report{c}
+}
+
 // Live is about the sidecar's own loop alone: nothing that Kubernetes could mend
 // by restarting the sidecar may hide behind anything else.
 func Live(in Inputs, now time.Time) Report {

@@ -31,6 +31,9 @@ func TestProbes(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
+			if got := health.Started(tt.in, now).OK(); got == tt.in.Beat.IsZero() {
+				t.Errorf("started %v, and the loop last turned %v", got, tt.in.Beat)
+			}
 			if got := health.Live(tt.in, now).OK(); got != tt.live {
 				t.Errorf("live %v, want %v", got, tt.live)
 			}

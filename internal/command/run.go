@@ -50,7 +50,7 @@ func runFlags(f *pflag.FlagSet, s *daemon.Settings) {
 	f.StringVar(&s.PIDFile, "jobmanager-pid-file", "", "file with the JobManager's PID; the process must match as well")
 	f.StringVar(&s.Container, "container", "", "the JobManager's container, for the kubelet's word (default: flink-main-container, jobmanager, or the only other one)")
 	f.StringVar(&s.StateDir, "state-dir", "/run/flink-ha/state", "directory that outlives this process but not the pod (emptyDir): which holder is which process")
-	f.StringVar(&s.Listen, "listen", ":8088", "address of /livez, /readyz, /v1/status and /metrics")
+	f.StringVar(&s.Listen, "listen", ":8088", "address of /startupz, /livez, /readyz, /v1/status and /metrics")
 	f.DurationVar(&s.ShutdownGrace, "shutdown-grace", 25*time.Second, "after SIGTERM, how long to stay until the JobManager has ended and its lock is free")
 	f.StringVar(&s.LogLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&s.LogFormat, "log-format", "json", "json or console")

@@ -18,7 +18,7 @@ import (
 	"flink-ha-sidecar/internal/status"
 )
 
-// Server serves /livez, /readyz, /v1/status and /metrics.
+// Server serves /startupz, /livez, /readyz, /v1/status and /metrics.
 type Server struct {
 	listener net.Listener
 	http     *http.Server
@@ -31,6 +31,7 @@ func Listen(address string, inputs func() health.Inputs, document func() status.
 		return nil, fmt.Errorf("listen for probes and metrics: %w (--listen takes another address)", err)
 	}
 	mux := http.NewServeMux()
+	mux.Handle("/startupz", health.Handler(inputs, health.Started))
 	mux.Handle("/livez", health.Handler(inputs, health.Live))
 	mux.Handle("/readyz", health.Handler(inputs, health.Ready))
 	mux.HandleFunc("GET "+status.Path, func(w http.ResponseWriter, _ *http.Request) {
