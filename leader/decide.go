@@ -21,9 +21,12 @@ func (r Rules) Decide(s State, in Input, now time.Time) (State, Decision) {
 	var d Decision
 	switch in := in.(type) {
 	case Viewed:
-		s.lost = ""
+		s.lost, s.lostAt = "", time.Time{}
 		r.accept(&s, in.View, now, &d)
 	case Interrupted:
+		if s.lost == "" {
+			s.lostAt = now
+		}
 		s.lost = in.Reason
 	case Looked:
 		r.looked(&s, in, now, &d)

@@ -27,8 +27,10 @@ type State struct {
 	// everSeen: the lock's object existed at some time since the start, so that
 	// its absence means that Flink has removed it.
 	everSeen bool
-	// lost holds the error that interrupted the stream of views, "" when it runs.
-	lost string
+	// lost holds the error that interrupted the stream of views, "" when it runs,
+	// and lostAt when that was.
+	lost   string
+	lostAt time.Time
 	// tenure is the last one seen, epoch its number, sinceLocal when it was first
 	// seen by the local clock.
 	tenure     Tenure
