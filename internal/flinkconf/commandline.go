@@ -119,23 +119,28 @@ func (c *commandLine) property(text string, args []string) []string {
 // command line, empty if it names none.
 func ConfigDir(argv []string) string { return parseCommandLine(argv).configDir }
 
-// MajorVersion returns Flink's major version by the name of flink-dist on the
-// class path, 0 if it does not tell.
+// MajorVersion returns Flink's major version as Version tells it, 0 if it does not.
 func MajorVersion(argv []string) int {
+	major, _, _ := strings.Cut(Version(argv), ".")
+	n, err := strconv.Atoi(major)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// Version returns Flink's version by the name of flink-dist on the class path, as
+// in "1.18.1"; empty if it does not tell.
+func Version(argv []string) string {
 	for i := 1; i < len(argv); i++ {
 		if argv[i-1] != "-cp" && argv[i-1] != "-classpath" && argv[i-1] != "--class-path" {
 			continue
 		}
 		for entry := range strings.SplitSeq(argv[i], ":") {
-			version, ok := strings.CutPrefix(path.Base(entry), "flink-dist-")
-			if !ok {
-				continue
-			}
-			major, _, _ := strings.Cut(version, ".")
-			if n, err := strconv.Atoi(major); err == nil {
-				return n
+			if version, ok := strings.CutPrefix(path.Base(entry), "flink-dist-"); ok {
+				return strings.TrimSuffix(version, ".jar")
 			}
 		}
 	}
-	return 0
+	return ""
 }

@@ -30,11 +30,15 @@ var (
 	retryKeys         = []string{"high-availability.kubernetes.leader-election.retry-period"}
 	rpcAddressKeys    = []string{keyRPCAddress}
 	rpcPortKeys       = []string{"jobmanager.rpc.port"}
+	rpcBindPortKeys   = []string{"jobmanager.rpc.bind-port"}
+	rpcBindHostKeys   = []string{"jobmanager.bind-host"}
+	restBindHostKeys  = []string{"rest.bind-address"}
+	ownerKeys         = []string{"kubernetes.jobmanager.owner.reference"}
 	haPortKeys        = []string{"high-availability.jobmanager.port", "recovery.jobmanager.port"}
 	restAddressKeys   = []string{keyRESTAddress, keyRPCAddress}
 	restPortKeys      = []string{keyRESTPort, "web.port"}
 	restBindPortKeys  = []string{"rest.bind-port", keyRESTPort, "web.port", "jobmanager.web.port"}
-	restSSLKeys       = []string{"security.ssl.rest.enabled"}
+	restSSLKeys       = []string{"security.ssl.rest.enabled", "security.ssl.enabled"}
 	blobPortKeys      = []string{"blob.server.port"}
 	zkQuorumKeys      = []string{"high-availability.zookeeper.quorum", "recovery.zookeeper.quorum"}
 	zkRootKeys        = []string{"high-availability.zookeeper.path.root", "recovery.zookeeper.path.root"}
@@ -45,8 +49,8 @@ var (
 
 	// usedKeys is all of the above, to compare two files.
 	usedKeys = slices.Concat(haKeys, clusterIDKeys, haClusterIDKeys, namespaceKeys, configFileKeys, contextKeys,
-		leaseKeys, renewKeys, retryKeys, rpcAddressKeys, rpcPortKeys, haPortKeys, []string{keyRESTAddress}, restPortKeys,
-		restBindPortKeys[:1], restSSLKeys, blobPortKeys, zkQuorumKeys, zkRootKeys, zkSessionKeys, zkConnectionKeys, zkACLKeys)
+		leaseKeys, renewKeys, retryKeys, rpcAddressKeys, rpcPortKeys, rpcBindPortKeys, rpcBindHostKeys, haPortKeys, []string{keyRESTAddress}, restPortKeys,
+		restBindPortKeys[:1], restBindHostKeys, restSSLKeys, blobPortKeys, zkQuorumKeys, zkRootKeys, zkSessionKeys, zkConnectionKeys, zkACLKeys)
 )
 
 // Setting is one typed value, under which key it was found, its text, and where:
@@ -81,6 +85,11 @@ type Config struct {
 	// RPCAddress is where the JobManager says that it can be reached.
 	RPCAddress Setting[string]
 	RPCPort    Setting[uint16]
+	// RPCBindPort is where the RPC system listens if not at RPCPort; RPCBindHost and
+	// RESTBindHost are the interfaces, every one if empty.
+	RPCBindPort  Setting[uint16]
+	RPCBindHost  Setting[string]
+	RESTBindHost Setting[string]
 	// HAPorts are the RPC ports with ZooKeeper HA; empty means any.
 	HAPorts Setting[[]leader.PortRange]
 	// RESTAddress is RPCAddress unless it is given.
@@ -91,7 +100,10 @@ type Config struct {
 	RESTBindPorts Setting[[]leader.PortRange]
 	RESTOverTLS   Setting[bool]
 	BlobPorts     Setting[[]leader.PortRange]
-	ZooKeeper     ZooKeeper
+	// Owner is what the JobManager's Deployment belongs to, as the Flink Kubernetes
+	// operator writes it: "...,kind:FlinkDeployment,...".
+	Owner     Setting[string]
+	ZooKeeper ZooKeeper
 	// Warnings are those of the file, and of settings that hide one another.
 	Warnings []string
 }
@@ -139,6 +151,10 @@ func Effective(file File, argv []string, env map[string]string) (Config, error) 
 		RetryPeriod:   get(r, retryKeys, "5 s", ParseDuration),
 		RPCAddress:    get(r, rpcAddressKeys, "", text),
 		RPCPort:       get(r, rpcPortKeys, "6123", parsePort),
+		RPCBindPort:   get(r, rpcBindPortKeys, "", parsePort),
+		RPCBindHost:   get(r, rpcBindHostKeys, "", text),
+		RESTBindHost:  get(r, restBindHostKeys, "", text),
+		Owner:         get(r, ownerKeys, "", text),
 		HAPorts:       get(r, haPortKeys, "0", ParsePorts),
 		RESTAddress:   get(r, restAddressKeys, "", text),
 		RESTPort:      get(r, restPortKeys, "8081", parsePort),

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
@@ -19,6 +20,8 @@ type Connection struct {
 	Client, Server netip.AddrPort
 	// Session is as in View.Contenders.
 	Session string
+	// Received counts the requests and pings that came by it.
+	Received uint64
 }
 
 const (
@@ -103,17 +106,24 @@ func parseConnections(text string, server netip.AddrPort) []Connection {
 		if err != nil {
 			continue
 		}
-		_, sid, found := strings.Cut(facts, "sid=")
-		if !found {
-			continue
-		}
-		session, err := parseSession(sid[:strings.IndexAny(sid+",", ",)")])
+		session, err := parseSession(fact(facts, "sid"))
 		if err != nil {
 			continue
 		}
-		all = append(all, Connection{Client: unmap(client), Server: server, Session: sessionName(session)})
+		received, _ := strconv.ParseUint(fact(facts, "recved"), 10, 64) // 0 if it does not tell
+		all = append(all, Connection{Client: unmap(client), Server: server, Session: sessionName(session), Received: received})
 	}
 	return all
+}
+
+// fact is the value of name in "1](queued=0,recved=124,sid=0x1,...)", "" if there
+// is none.
+func fact(facts, name string) string {
+	_, value, found := strings.Cut(facts, name+"=")
+	if !found {
+		return ""
+	}
+	return value[:strings.IndexAny(value+",", ",)")]
 }
 
 func unmap(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }

@@ -17,9 +17,9 @@ cut off
 `
 	server := netip.MustParseAddrPort("10.0.0.9:2181")
 	want := []Connection{
-		{netip.MustParseAddrPort("127.0.0.1:57462"), server, "0x10000394c180004"},
-		{netip.MustParseAddrPort("10.0.0.5:54482"), server, "0xff00394c180001"},
-		{netip.MustParseAddrPort("[fd00::5]:54482"), server, "0x1"},
+		{netip.MustParseAddrPort("127.0.0.1:57462"), server, "0x10000394c180004", 82},
+		{netip.MustParseAddrPort("10.0.0.5:54482"), server, "0xff00394c180001", 14},
+		{netip.MustParseAddrPort("[fd00::5]:54482"), server, "0x1", 14},
 	}
 	if got := parseConnections(text, server); !slices.Equal(got, want) {
 		t.Errorf("read %v, want %v", got, want)
