@@ -22,6 +22,9 @@ type Options struct {
 	Container string
 	// Count is called once a request with its verb.
 	Count func(verb string, err error)
+	// Owner is told once what kind of object manages this pod, "" if none does. May
+	// be nil.
+	Owner func(kind string)
 }
 
 // Watcher follows the status of this pod. It needs the verbs get and watch on
@@ -115,9 +118,21 @@ func (w *Watcher) another(pod *corev1.Pod) string {
 	defer w.mu.Unlock()
 	if w.uid == "" {
 		w.uid = string(pod.UID)
+		if w.o.Owner != nil {
+			w.o.Owner(managerOf(pod))
+		}
 	}
 	if w.uid != string(pod.UID) {
 		return fmt.Sprintf("%s is another pod by now (uid %s)", w.ref, pod.UID)
+	}
+	return ""
+}
+
+func managerOf(pod *corev1.Pod) string {
+	for _, o := range pod.OwnerReferences {
+		if o.Controller != nil && *o.Controller {
+			return o.Kind
+		}
 	}
 	return ""
 }
