@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -58,6 +59,9 @@ type Sidecar struct {
 	Listen string
 	// StateDir is its --state-dir: it outlives the process, as an emptyDir does.
 	StateDir string
+	// Socket is its --socket. It is named by the JobManager's address, which is the
+	// lab's alone, since a test's folder may be too long for a socket.
+	Socket string
 
 	binary string
 	args   []string
@@ -73,11 +77,12 @@ func NewSidecar(s *Settings, j *JobManager, binary, kubeConfig string, extra ...
 	name := j.Name + "-sidecar"
 	c := &Sidecar{
 		Name: name, Listen: j.Address + ":8088", StateDir: filepath.Join(s.Dir, name+"-state"), binary: binary, dir: s.Dir,
+		Socket: filepath.Join(os.TempDir(), "flink-ha-"+j.Address+".sock"),
 	}
 	c.args = []string{
 		"run", "--flink-conf-dir", j.ConfDir, "--namespace", s.Namespace,
 		"--pod-name", j.PodName(), "--pod-ip", j.Address, "--jobmanager-match", j.ConfDir,
-		"--state-dir", c.StateDir, "--listen", c.Listen, "--log-format", "json",
+		"--state-dir", c.StateDir, "--listen", c.Listen, "--socket", c.Socket, "--log-format", "json",
 	}
 	if kubeConfig != "" {
 		c.args = append(c.args, "--kubeconfig", kubeConfig)
@@ -116,7 +121,23 @@ func (c *Sidecar) Process() *Process {
 func (c *Sidecar) Signal(s syscall.Signal) (time.Time, error) { return c.Process().Signal(s) }
 
 // Kill ends its process by SIGKILL.
-func (c *Sidecar) Kill() { c.Process().Kill() }
+func (c *Sidecar) Kill() {
+	c.Process().Kill()
+	_ = os.Remove(c.Socket)
+}
+
+// Check runs what the JobManager's liveness probe does, and returns its exit code,
+// what it wrote, and how long it took.
+func (c *Sidecar) Check(ctx context.Context) (code int, text string, took time.Duration) {
+	begun := time.Now()
+	cmd := exec.CommandContext(ctx, c.binary, "check-jobmanager", "--socket", c.Socket)
+	output, err := cmd.CombinedOutput()
+	took = time.Since(begun)
+	if err != nil && cmd.ProcessState == nil {
+		return -1, err.Error(), took
+	}
+	return cmd.ProcessState.ExitCode(), string(output), took
+}
 
 // Log is the path of its log, JSON lines.
 func (c *Sidecar) Log() string { return filepath.Join(c.dir, c.Name+".log") }

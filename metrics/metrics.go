@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"flink-ha-sidecar/jobmanager/pulse"
 	"flink-ha-sidecar/leader"
 )
 
@@ -20,15 +21,17 @@ type Metrics struct {
 	requests        *prometheus.CounterVec
 	watchRestarts   prometheus.Counter
 	unboundDeaths   prometheus.Counter
+	checks          *prometheus.CounterVec
+	stuck           prometheus.Counter
 }
 
 // buckets resolve from 1 ms (a release) to 60 s (a lease that ran out).
 var buckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 15, 30, 60}
 
-// New registers every metric with reg. Gauges are read from snapshot at scrape
-// time, so they cannot differ from what the sidecar acts on. It panics if a name
+// New registers every metric with reg. Gauges are read from snapshot and verdict
+// at scrape time, so they cannot differ from what the sidecar acts on. It panics if a name
 // is taken: two of these need two registries.
-func New(reg prometheus.Registerer, version string, snapshot func() *leader.Snapshot) *Metrics {
+func New(reg prometheus.Registerer, version string, snapshot func() *leader.Snapshot, verdict func() pulse.Verdict) *Metrics {
 	m := &Metrics{
 		leaderChanges: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "flink_ha_leader_changes_total",
@@ -60,6 +63,14 @@ func New(reg prometheus.Registerer, version string, snapshot func() *leader.Snap
 			Name: "flink_ha_unbound_deaths_total",
 			Help: "JobManagers that ended while they may have held the lock without being bound to it: their lease runs out.",
 		}),
+		checks: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "flink_ha_jobmanager_checks_total",
+			Help: "Questions put to this pod's JobManager by check (rest, rpc) and outcome (ok, silent).",
+		}, []string{"check", "outcome"}),
+		stuck: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "flink_ha_jobmanager_stuck_total",
+			Help: "Times that this pod's JobManager was found stuck.",
+		}),
 	}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "flink_ha_build_info", Help: "Always 1; the version is in the label.",
@@ -67,7 +78,7 @@ func New(reg prometheus.Registerer, version string, snapshot func() *leader.Snap
 	})
 	build.Set(1)
 	reg.MustRegister(m.leaderChanges, m.releases, m.releaseDuration, m.phases, m.requests, m.watchRestarts,
-		m.unboundDeaths, build, gauges{snapshot})
+		m.unboundDeaths, m.checks, m.stuck, build, gauges{snapshot, verdict})
 	return m
 }
 
@@ -76,6 +87,18 @@ func (m *Metrics) Request(verb, outcome string) { m.requests.WithLabelValues(ver
 
 // WatchRestart counts an interruption of the stream of views.
 func (m *Metrics) WatchRestart() { m.watchRestarts.Inc() }
+
+// Checked counts one question to the JobManager: rest or rpc.
+func (m *Metrics) Checked(check string, ok bool) {
+	outcome := "silent"
+	if ok {
+		outcome = "ok"
+	}
+	m.checks.WithLabelValues(check, outcome).Inc()
+}
+
+// Stuck counts a JobManager that was found stuck.
+func (m *Metrics) Stuck() { m.stuck.Inc() }
 
 // Decided counts what one decision brought.
 func (m *Metrics) Decided(d leader.Decision) {
@@ -111,13 +134,20 @@ func (m *Metrics) phase(name string, from, to time.Time) {
 }
 
 // gauges tells the present state at scrape time.
-type gauges struct{ snapshot func() *leader.Snapshot }
+type gauges struct {
+	snapshot func() *leader.Snapshot
+	verdict  func() pulse.Verdict
+}
 
 var (
 	descUp = prometheus.NewDesc("flink_ha_jobmanager_up",
 		"1 while a JobManager process of this pod lives.", nil, nil)
 	descLeading = prometheus.NewDesc("flink_ha_jobmanager_leading",
 		"1 while this pod's JobManager is known to hold the lock.", nil, nil)
+	descServing = prometheus.NewDesc("flink_ha_jobmanager_serving",
+		"1 while a JobManager of this pod has come up and is not stuck.", nil, nil)
+	descStuck = prometheus.NewDesc("flink_ha_jobmanager_stuck",
+		"1 while this pod's JobManager lives and gives no sign of life.", nil, nil)
 	descAge = prometheus.NewDesc("flink_ha_lock_age_seconds",
 		"Seconds since the lock was last renewed, by the record's own time; absent while nobody holds it.", nil, nil)
 	descMargin = prometheus.NewDesc("flink_ha_lock_margin_seconds",
@@ -126,7 +156,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (g gauges) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descUp, descLeading, descAge, descMargin} {
+	for _, d := range []*prometheus.Desc{descUp, descLeading, descServing, descStuck, descAge, descMargin} {
 		ch <- d
 	}
 }
@@ -139,6 +169,9 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 	}
 	tell(descUp, one(s.Alive))
 	tell(descLeading, one(s.Outcome == leader.Leading))
+	v := g.verdict()
+	tell(descServing, one(v.Serving && !v.Stuck))
+	tell(descStuck, one(v.Stuck))
 	if s.View.Lock != leader.LockHeld || s.View.Lease == 0 {
 		return
 	}

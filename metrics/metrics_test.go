@@ -8,11 +8,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"flink-ha-sidecar/jobmanager/pulse"
 	"flink-ha-sidecar/leader"
 	"flink-ha-sidecar/metrics"
 )
 
 var died = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+
+func noVerdict() pulse.Verdict { return pulse.Verdict{} }
 
 // failover is the story of one freed lock, as the events of three decisions.
 func failover() []leader.Decision {
@@ -31,7 +34,7 @@ func failover() []leader.Decision {
 func TestAFailoverIsCountedInEveryPhase(t *testing.T) {
 	t.Parallel()
 	reg := prometheus.NewPedanticRegistry()
-	m := metrics.New(reg, "v1", func() *leader.Snapshot { return &leader.Snapshot{Alive: true, Outcome: leader.Leading} })
+	m := metrics.New(reg, "v1", func() *leader.Snapshot { return &leader.Snapshot{Alive: true, Outcome: leader.Leading} }, noVerdict)
 	for _, d := range failover() {
 		m.Decided(d)
 	}
@@ -98,7 +101,7 @@ func TestMetricsFollowTheConventionsOfPrometheus(t *testing.T) {
 	reg := prometheus.NewPedanticRegistry()
 	m := metrics.New(reg, "v1", func() *leader.Snapshot {
 		return &leader.Snapshot{View: leader.View{Lock: leader.LockHeld, Lease: time.Second, Renewed: time.Now()}}
-	})
+	}, noVerdict)
 	for _, d := range failover() {
 		m.Decided(d)
 	}
@@ -114,7 +117,7 @@ func TestLockGaugesAreAbsentWhileNobodyHoldsTheLock(t *testing.T) {
 		reg := prometheus.NewPedanticRegistry()
 		metrics.New(reg, "v1", func() *leader.Snapshot {
 			return &leader.Snapshot{View: leader.View{Lock: state, Lease: time.Second, Renewed: time.Now()}}
-		})
+		}, noVerdict)
 		got, err := testutil.GatherAndCount(reg, "flink_ha_lock_age_seconds", "flink_ha_lock_margin_seconds")
 		if err != nil || got != want {
 			t.Errorf("lock %v: %d gauges, %v; want %d", state, got, err, want)

@@ -47,8 +47,9 @@ func codedMetrics(t *testing.T) map[string]string {
 	reg := prometheus.NewPedanticRegistry()
 	m := metrics.New(reg, "v", func() *leader.Snapshot {
 		return &leader.Snapshot{View: leader.View{Lock: leader.LockHeld, Lease: 1, Renewed: died}}
-	})
+	}, noVerdict)
 	m.Request("get", "ok")
+	m.Checked("rest", true)
 	for _, d := range failover() {
 		m.Decided(d)
 	}

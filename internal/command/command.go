@@ -57,6 +57,11 @@ func Main(args, environ []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return exitOK
 	}
+	var pass passing
+	if errors.As(err, &pass) {
+		tellPassing(stderr, pass)
+		return exitOK
+	}
 	fmt.Fprintf(stderr, "flink-ha: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
 	var usage usageError
 	if errors.As(err, &usage) || errors.Is(err, daemon.ErrConfiguration) {
@@ -89,7 +94,7 @@ func newRoot(environ []string) *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; '%s --help' lists the flags", err, c.CommandPath())}
 	})
-	root.AddCommand(newRun(environ), newStatus(), newLeader(), newInject(), newInstall(), newVersion())
+	root.AddCommand(newRun(environ), newStatus(), newLeader(), newCheckJobManager(), newInject(), newInstall(), newVersion())
 	return root
 }
 

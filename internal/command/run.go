@@ -7,7 +7,10 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"flink-ha-sidecar/health"
+	"flink-ha-sidecar/internal/control"
 	"flink-ha-sidecar/internal/daemon"
+	"flink-ha-sidecar/jobmanager/pulse"
 )
 
 func newRun(environ []string) *cobra.Command {
@@ -50,7 +53,14 @@ func runFlags(f *pflag.FlagSet, s *daemon.Settings) {
 	f.StringVar(&s.PIDFile, "jobmanager-pid-file", "", "file with the JobManager's PID; the process must match as well")
 	f.StringVar(&s.Container, "container", "", "the JobManager's container, for the kubelet's word (default: flink-main-container, jobmanager, or the only other one)")
 	f.StringVar(&s.StateDir, "state-dir", "/run/flink-ha/state", "directory that outlives this process but not the pod (emptyDir): which holder is which process")
-	f.StringVar(&s.Listen, "listen", ":8088", "address of /startupz, /livez, /readyz, /v1/status and /metrics")
+	f.StringVar(&s.Listen, "listen", ":8088", "address of /startupz, /livez, /readyz, /leader, /standby, /v1/status and /metrics")
+	f.StringVar(&s.TLSCertFile, "tls-cert-file", "", "certificate in PEM: the port speaks TLS; read again when it changes")
+	f.StringVar(&s.TLSKeyFile, "tls-key-file", "", "its key in PEM")
+	f.StringVar(&s.Socket, "socket", "", "the pod's own socket, for 'flink-ha check-jobmanager' (default "+control.DefaultPath+")")
+	f.StringVar(&s.ReadyPolicy, "ready-policy", string(health.Serving), "when /readyz is 200: serving (the JobManager leads or stands by) or leader-only")
+	f.StringVar(&s.Workload, "workload", "", "what this pod belongs to: flinkdeployment, deployment, statefulset, job or other (default: as far as it can be seen)")
+	f.DurationVar(&s.HungAfter, "hung-after", pulse.DefaultHungAfter, "after how long without any sign of life the JobManager counts as stuck")
+	f.StringVar(&s.RESTCAFile, "rest-ca-file", "", "certificates in PEM that the JobManager's REST API is verified by where it speaks TLS (default: the system's)")
 	f.DurationVar(&s.ShutdownGrace, "shutdown-grace", 25*time.Second, "after SIGTERM, how long to stay until the JobManager has ended and its lock is free")
 	f.StringVar(&s.LogLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&s.LogFormat, "log-format", "json", "json or console")

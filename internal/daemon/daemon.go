@@ -15,9 +15,11 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"flink-ha-sidecar/health"
+	"flink-ha-sidecar/internal/control"
 	"flink-ha-sidecar/internal/server"
 	"flink-ha-sidecar/internal/status"
 	"flink-ha-sidecar/jobmanager"
+	"flink-ha-sidecar/jobmanager/pulse"
 	"flink-ha-sidecar/leader"
 	"flink-ha-sidecar/leader/zookeeper"
 	"flink-ha-sidecar/metrics"
@@ -48,56 +50,104 @@ func Run(ctx context.Context, s Settings, w io.Writer) error {
 type daemon struct {
 	log     *zap.Logger
 	plan    *plan
+	policy  health.Policy
 	loop    *leader.Loop
+	pulse   *pulse.Watcher
 	backend observed
 	done    func()
 	// attributor is set where the queue for the lock has places of standbys.
 	attributor *attributor
 	watcher    *jobmanager.Watcher
 	server     *server.Server
+	// socket is nil where it could not be made.
+	socket *control.Server
 }
 
-func newDaemon(s Settings, p *plan, log *zap.Logger) (*daemon, error) {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	loop := &leader.Loop{Rules: p.rules(), Grace: s.ShutdownGrace}
-	m := metrics.New(registry, s.Version, loop.Snapshot)
-
-	backend, done, err := newBackend(p, m)
-	if err != nil {
+func newDaemon(s Settings, p *plan, log *zap.Logger) (_ *daemon, err error) {
+	d := &daemon{log: log, plan: p, loop: &leader.Loop{Rules: p.rules(), Grace: s.ShutdownGrace}}
+	if d.policy, err = p.readyPolicy(s, log); err != nil {
 		return nil, err
 	}
-	watcher, err := jobmanager.New(jobmanager.Options{Match: s.Match, PIDFile: s.PIDFile}, zap.NewNop()) // the reporter tells all of it
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m := metrics.New(registry, s.Version, d.loop.Snapshot, func() pulse.Verdict { return d.pulse.Verdict() })
+	if d.backend, d.done, err = newBackend(p, m); err != nil {
+		return nil, err
+	}
+	l := newLocator(d.loop.Snapshot, p)
+	if d.pulse, err = newPulse(s, l, d.loop, d.backend, m, log); err != nil {
+		return nil, err
+	}
+	d.watcher, err = jobmanager.New(jobmanager.Options{Match: s.Match, PIDFile: s.PIDFile}, zap.NewNop()) // the reporter tells all of it
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfiguration, err)
 	}
-	cluster := status.Cluster{ID: p.clusterID, Namespace: p.namespace, Backend: p.backend, Pod: s.PodName, Version: s.Version}
-	srv, err := server.Listen(s.Listen, func() health.Inputs {
-		return health.Inputs{Snapshot: loop.Snapshot(), Beat: loop.Beat()}
-	}, func() status.Document {
-		return status.Of(loop.Snapshot(), cluster, time.Now())
-	}, registry)
-	if err != nil {
-		return nil, errors.Join(err, watcher.Close())
+	if err := d.listen(s, registry); err != nil {
+		return nil, errors.Join(err, d.watcher.Close())
 	}
-	memory := &memory{dir: s.StateDir, log: log}
-	processes, told := newIdentifier(watcher, p, log)
-	loop.Backend = backend
-	if loop.Processes, err = withWord(processes, s, p, m); err != nil {
-		return nil, errors.Join(err, watcher.Close())
+	if err := d.wire(s, l, m); err != nil {
+		return nil, errors.Join(err, d.watcher.Close())
 	}
-	loop.Told = told
-	loop.Restored = memory.restore(watcher)
-	loop.Save = memory.save
-	loop.Report = (&reporter{log: log, metrics: m, lease: p.lease}).report
-	d := &daemon{log: log, plan: p, loop: loop, backend: backend, done: done, watcher: watcher, server: srv}
-	if z, ok := backend.(*zookeeper.Backend); ok {
+	return d, nil
+}
+
+// listen opens the network port and the socket.
+func (d *daemon) listen(s Settings, registry *prometheus.Registry) (err error) {
+	o := server.Options{Address: s.Listen, Health: d.inputs, Metrics: registry, Document: func() status.Document {
+		return status.Of(d.loop.Snapshot(), d.pulse.Verdict(), d.plan.cluster(s), time.Now())
+	}}
+	if (s.TLSCertFile == "") != (s.TLSKeyFile == "") {
+		return refuse("--tls-cert-file and --tls-key-file go together: only one of them is given")
+	}
+	if s.TLSCertFile != "" {
+		c, err := server.NewCertificate(s.TLSCertFile, s.TLSKeyFile, d.log)
+		if err != nil {
+			return refuse("%w", err)
+		}
+		o.Certificate = c.Get
+	}
+	if d.server, err = server.Listen(o); err != nil {
+		return err
+	}
+	if d.socket, err = openSocket(s, d.log); err != nil || d.socket == nil {
+		return err
+	}
+	d.socket.HandleCheck(d.inputs)
+	d.socket.Handle("GET "+status.Path, server.Status(o.Document))
+	return nil
+}
+
+// wire connects the loop with what it observes and what observes it.
+func (d *daemon) wire(s Settings, l *locator, m *metrics.Metrics) (err error) {
+	memory := &memory{dir: s.StateDir, log: d.log}
+	processes, told := newIdentifier(d.watcher, d.plan, l, d.log)
+	d.loop.Backend = d.backend
+	if d.loop.Processes, err = withWord(processes, s, d.plan, m, d.ownedBy); err != nil {
+		return err
+	}
+	d.loop.Told = told
+	d.loop.Restored = memory.restore(d.watcher)
+	d.loop.Save = memory.save
+	d.loop.Report = (&reporter{log: d.log, metrics: m, lease: d.plan.lease}).report
+	if z, ok := d.backend.(*zookeeper.Backend); ok {
 		d.attributor = &attributor{
-			log: log, snapshot: loop.Snapshot, look: watcher.Look, ask: z.Connections, sockets: jobmanager.Sockets,
+			log: d.log, snapshot: d.loop.Snapshot, look: d.watcher.Look, ask: z.Connections, sockets: jobmanager.Sockets,
 			tell: processes.tell, shared: s.SharedNetwork,
 		}
 	}
-	return d, nil
+	return nil
+}
+
+// ownedBy hears once of what kind the owner of this pod is.
+func (d *daemon) ownedBy(kind string) {
+	if d.policy == health.LeaderOnly && kind == "ReplicaSet" {
+		warnLeaderOnly(d.log, "this pod's owner, a ReplicaSet")
+	}
+}
+
+// cluster names what is watched.
+func (p *plan) cluster(s Settings) status.Cluster {
+	return status.Cluster{ID: p.clusterID, Namespace: p.namespace, Backend: p.backend, Pod: s.PodName, Version: s.Version}
 }
 
 // run serves as long as the loop turns: the port is the last to close, so that
@@ -107,6 +157,13 @@ func (d *daemon) run(ctx context.Context) error {
 	defer stop()
 	g, serving := errgroup.WithContext(serving)
 	g.Go(func() error { return d.server.Run(serving) })
+	if d.socket != nil {
+		g.Go(func() error { return d.socket.Run(serving) })
+	}
+	g.Go(func() error {
+		d.pulse.Run(serving)
+		return nil
+	})
 	g.Go(func() error {
 		defer stop()
 		looping, cancel := context.WithCancel(ctx)

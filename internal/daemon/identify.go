@@ -19,16 +19,17 @@ import (
 // the loop hears of the process.
 type identifier struct {
 	*jobmanager.Watcher
-	plan *plan
-	log  *zap.Logger
-	told chan leader.Input
+	plan    *plan
+	locator *locator
+	log     *zap.Logger
+	told    chan leader.Input
 	// known is the process that was read last, refusal what came of it.
 	known   leader.Process
 	refusal string
 }
 
-func newIdentifier(w *jobmanager.Watcher, p *plan, log *zap.Logger) (*identifier, <-chan leader.Input) {
-	i := &identifier{Watcher: w, plan: p, log: log, told: make(chan leader.Input)}
+func newIdentifier(w *jobmanager.Watcher, p *plan, l *locator, log *zap.Logger) (*identifier, <-chan leader.Input) {
+	i := &identifier{Watcher: w, plan: p, locator: l, log: log, told: make(chan leader.Input)}
 	return i, i.told
 }
 
@@ -67,6 +68,7 @@ func (i *identifier) identify(ctx context.Context, p leader.Process) {
 	if err != nil {
 		refusal = err.Error()
 	} else {
+		i.locator.identified(p, conf, flinkconf.Version(argv), environErr == nil)
 		self := i.plan.self
 		self.Ports = ports(conf)
 		i.tell(ctx, leader.Identified{Self: self})

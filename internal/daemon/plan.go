@@ -20,8 +20,10 @@ import (
 
 // plan is the effective configuration, settled before anything runs.
 type plan struct {
-	environ   map[string]string
-	file      flinkconf.File
+	environ map[string]string
+	file    flinkconf.File
+	// conf is what the file and this process's environment tell.
+	conf      flinkconf.Config
 	warnings  []string
 	namespace string
 	backend   string
@@ -55,6 +57,7 @@ func newPlan(s Settings, log *zap.Logger) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.conf = conf
 	if p.backend, err = chooseBackend(s.Backend, conf.HA); err != nil {
 		return nil, err
 	}
@@ -163,7 +166,8 @@ func (p *plan) log(log *zap.Logger, s Settings, listening string) {
 		zap.String("pod_name", s.PodName), zap.Stringer("pod_ip", p.self.IP), zap.Bool("shared_network", p.self.SharedNetwork),
 		zap.Any("ports", ports), zap.String("flink_configuration", p.file.Path),
 		zap.Strings("jobmanager_match", s.Match), zap.String("jobmanager_pid_file", s.PIDFile),
-		zap.String("state_dir", s.StateDir), zap.String("listen", listening), zap.Duration("shutdown_grace", s.ShutdownGrace))
+		zap.String("state_dir", s.StateDir), zap.String("listen", listening), zap.Bool("tls", s.TLSCertFile != ""),
+		zap.String("ready_policy", s.ReadyPolicy), zap.Duration("hung_after", s.HungAfter), zap.Duration("shutdown_grace", s.ShutdownGrace))
 }
 
 func environment(entries []string) map[string]string {

@@ -27,6 +27,15 @@ type Settings struct {
 	Container     string
 	StateDir      string
 	Listen        string
+	TLSCertFile   string
+	TLSKeyFile    string
+	// Socket is control.DefaultPath if empty; then the sidecar does without where
+	// it cannot be made.
+	Socket        string
+	ReadyPolicy   string
+	Workload      string
+	HungAfter     time.Duration
+	RESTCAFile    string
 	ShutdownGrace time.Duration
 	LogLevel      string
 	LogFormat     string

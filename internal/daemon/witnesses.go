@@ -26,7 +26,7 @@ type witnesses struct {
 }
 
 // withWord adds the kubelet's word where this pod's name is known.
-func withWord(direct leader.Processes, s Settings, p *plan, m *metrics.Metrics) (leader.Processes, error) {
+func withWord(direct leader.Processes, s Settings, p *plan, m *metrics.Metrics, ownedBy func(kind string)) (leader.Processes, error) {
 	if s.PodName == "" || p.rest == nil {
 		return direct, nil
 	}
@@ -35,7 +35,7 @@ func withWord(direct leader.Processes, s Settings, p *plan, m *metrics.Metrics) 
 		return nil, fmt.Errorf("%w: %w", ErrConfiguration, err)
 	}
 	return &witnesses{direct: direct, word: kubelet.New(kubelet.Options{
-		Client: client, Namespace: podNamespace(p.namespace), Pod: s.PodName, Container: s.Container,
+		Client: client, Namespace: podNamespace(p.namespace), Pod: s.PodName, Container: s.Container, Owner: ownedBy,
 		Count: func(verb string, err error) { m.Request(verb+"-pod", apiserver.Outcome(err)) },
 	})}, nil
 }

@@ -4,6 +4,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,36 +19,67 @@ import (
 	"flink-ha-sidecar/internal/status"
 )
 
-// Server serves /startupz, /livez, /readyz, /v1/status and /metrics.
+// Server serves the probes, /v1/status and /metrics.
 type Server struct {
 	listener net.Listener
 	http     *http.Server
 }
 
+// Options say what is served and where.
+type Options struct {
+	// Address is host:port.
+	Address string
+	// Certificate is asked at each handshake; nil for plain HTTP.
+	Certificate func() (*tls.Certificate, error)
+	Health      func() health.Inputs
+	Document    func() status.Document
+	Metrics     prometheus.Gatherer
+}
+
 // Listen opens the port, so that a busy one is told before anything runs.
-func Listen(address string, inputs func() health.Inputs, document func() status.Document, metrics prometheus.Gatherer) (*Server, error) {
-	l, err := net.Listen("tcp", address)
+func Listen(o Options) (*Server, error) {
+	l, err := net.Listen("tcp", o.Address)
 	if err != nil {
 		return nil, fmt.Errorf("listen for probes and metrics: %w (--listen takes another address)", err)
 	}
+	l = limit(l, maxConnections, maxFromOne)
+	if o.Certificate != nil {
+		l = tls.NewListener(l, &tls.Config{
+			MinVersion:     tls.VersionTLS12,
+			NextProtos:     []string{"http/1.1"},
+			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return o.Certificate() },
+		})
+	}
+	return &Server{listener: l, http: &http.Server{
+		Handler:           o.routes(),
+		ReadHeaderTimeout: 2 * time.Second,
+		ReadTimeout:       5 * time.Second,
+		WriteTimeout:      10 * time.Second,
+		IdleTimeout:       30 * time.Second,
+		MaxHeaderBytes:    8 << 10,
+	}}, nil
+}
+
+func (o Options) routes() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/startupz", health.Handler(inputs, health.Started))
-	mux.Handle("/livez", health.Handler(inputs, health.Live))
-	mux.Handle("/readyz", health.Handler(inputs, health.Ready))
-	mux.HandleFunc("GET "+status.Path, func(w http.ResponseWriter, _ *http.Request) {
+	for path, probe := range map[string]health.Probe{
+		"/startupz": health.Started, "/livez": health.Live, "/readyz": health.Ready,
+		"/leader": health.Leader, "/standby": health.Standby,
+	} {
+		mux.Handle(path, health.Handler(o.Health, probe))
+	}
+	mux.Handle("GET "+status.Path, Status(o.Document))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 5 * time.Second}))
+	return mux
+}
+
+// Status serves the status document.
+func Status(document func() status.Document) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
 		json.NewEncoder(w).Encode(document()) //nolint:errcheck // who asked has gone, nobody to tell
 	})
-	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 5 * time.Second}))
-	return &Server{listener: l, http: &http.Server{
-		Handler:           mux,
-		ReadHeaderTimeout: 2 * time.Second,
-		ReadTimeout:       5 * time.Second,
-		WriteTimeout:      10 * time.Second,
-		IdleTimeout:       60 * time.Second,
-		MaxHeaderBytes:    8 << 10,
-	}}, nil
 }
 
 // Address is where it listens.

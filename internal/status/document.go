@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"flink-ha-sidecar/jobmanager/pulse"
 	"flink-ha-sidecar/leader"
 )
 
@@ -90,6 +91,14 @@ type JobManager struct {
 	Bound bool   `json:"bound"`
 	Why   string `json:"why,omitempty"`
 	Guard string `json:"guard_refused,omitempty"`
+	// Serving: it has answered since it was started. Stuck: it has given no sign of
+	// life for SilentSeconds, which is longer than --hung-after. Health says in words
+	// what is wrong.
+	Serving       bool    `json:"serving"`
+	Stuck         bool    `json:"stuck"`
+	SilentSeconds float64 `json:"silent_seconds,omitempty"`
+	Health        string  `json:"health,omitempty"`
+	FlinkVersion  string  `json:"flink_version,omitempty"`
 }
 
 // Case is the last death of a leader of this pod, and what became of its lock.
@@ -106,11 +115,11 @@ type Case struct {
 }
 
 // Of makes the document.
-func Of(s *leader.Snapshot, c Cluster, now time.Time) Document {
+func Of(s *leader.Snapshot, v pulse.Verdict, c Cluster, now time.Time) Document {
 	d := Document{
 		Format: Format, At: now, Cluster: c, Outcome: s.Outcome.String(), Reason: s.Reason,
 		Backend: Backend{Contact: s.Contact, Lost: s.Lost},
-		Lock:    Lock{State: "unknown"}, JobManager: jobManagerOf(s), LastDeath: caseOf(s.Last),
+		Lock:    Lock{State: "unknown"}, JobManager: jobManagerOf(s, v), LastDeath: caseOf(s.Last),
 	}
 	if s.Open != nil {
 		d.LastDeath = caseOf(s.Open)
@@ -151,11 +160,15 @@ var proofWhy = map[leader.Proof]string{
 	leader.ProofContainerStatus: "no process of it is seen from here, so the kubelet's word for its container counts",
 }
 
-func jobManagerOf(s *leader.Snapshot) JobManager {
+func jobManagerOf(s *leader.Snapshot, v pulse.Verdict) JobManager {
 	j := JobManager{Alive: s.Alive, Problem: s.Evidence.Problem, Guard: s.GuardOff, Bound: s.Outcome == leader.Leading}
 	if p, sole := s.Evidence.Sole(); sole && s.Alive {
 		j.Process, j.Proof, j.SecondOpinion = p.String(), string(s.Evidence.Proof), s.Evidence.Second
 		j.ProofWhy = proofWhy[s.Evidence.Proof]
+		if v.Process == p {
+			j.Serving, j.Stuck, j.Health, j.FlinkVersion = v.Serving, v.Stuck, v.Reason(), v.Version
+			j.SilentSeconds = v.Silence().Seconds()
+		}
 	}
 	switch s.Outcome {
 	case leader.Leading:

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"flink-ha-sidecar/internal/status"
+	"flink-ha-sidecar/jobmanager/pulse"
 	"flink-ha-sidecar/leader"
 )
 
@@ -32,7 +33,7 @@ func leading() *leader.Snapshot {
 
 func TestDocumentTellsTheLeaderTheLockAndTheLastDeath(t *testing.T) {
 	t.Parallel()
-	d := status.Of(leading(), status.Cluster{ID: "c"}, now)
+	d := status.Of(leading(), pulse.Verdict{}, status.Cluster{ID: "c"}, now)
 	if d.Leader == nil || d.Leader.HostPort != "10.0.0.5:6123" || d.Leader.RESTURL != "http://10.0.0.5:8081" || !d.Leader.Here || d.Leader.Session != "s1" {
 		t.Errorf("leader %+v", d.Leader)
 	}
@@ -49,7 +50,7 @@ func TestDocumentTellsTheLeaderTheLockAndTheLastDeath(t *testing.T) {
 
 func TestNoContactTellsNoLeader(t *testing.T) {
 	t.Parallel()
-	d := status.Of(&leader.Snapshot{Lost: "connection refused"}, status.Cluster{}, now)
+	d := status.Of(&leader.Snapshot{Lost: "connection refused"}, pulse.Verdict{}, status.Cluster{}, now)
 	if d.Leader != nil || d.Lock.State != "unknown" || d.Outcome != "connecting" {
 		t.Errorf("got %+v, want nothing but the state", d)
 	}
@@ -62,15 +63,18 @@ func TestTableSaysWhatMatters(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		s    *leader.Snapshot
+		v    pulse.Verdict
 		want []string
 	}{
-		{"leading", leading(), []string{"holder-1 (this pod)", "RPC 10.0.0.5:6123, REST http://10.0.0.5:8081", "runs out in 13.0 s", "bound: its lock is freed when it dies", "freed after 9 ms",
+		{"leading", leading(), pulse.Verdict{}, []string{"holder-1 (this pod)", "RPC 10.0.0.5:6123, REST http://10.0.0.5:8081", "runs out in 13.0 s", "bound: its lock is freed when it dies", "freed after 9 ms",
 			"process: its process is seen from here", "second opinion: kubelet: container 0123 runs"}},
-		{"not bound", unbound, []string{"not bound: its address was already published"}},
-		{"no contact", &leader.Snapshot{Lost: "connection refused"}, []string{"no contact yet: connection refused", "none known"}},
+		{"not bound", unbound, pulse.Verdict{}, []string{"not bound: its address was already published"}},
+		{"no contact", &leader.Snapshot{Lost: "connection refused"}, pulse.Verdict{}, []string{"no contact yet: connection refused", "none known"}},
+		{"stuck", leading(), pulse.Verdict{Process: leading().Evidence.Alive[0], Serving: true, Stuck: true, At: now, SilentSince: now.Add(-25 * time.Second),
+			REST: pulse.Answer{Asked: true, Detail: "no answer in time"}}, []string{"stuck: its REST API does not answer (no answer in time), and its lock is not renewed, for 25 s"}},
 	} {
 		var b bytes.Buffer
-		if err := status.WriteTable(&b, status.Of(tt.s, status.Cluster{ID: "c", Namespace: "n", Backend: "kubernetes"}, now)); err != nil {
+		if err := status.WriteTable(&b, status.Of(tt.s, tt.v, status.Cluster{ID: "c", Namespace: "n", Backend: "kubernetes"}, now)); err != nil {
 			t.Fatal(err)
 		}
 		for _, want := range tt.want {

@@ -66,6 +66,12 @@ func (j JobManager) line() string {
 	case j.Why != "":
 		parts = append(parts, "not bound: "+j.Why)
 	}
+	switch {
+	case j.Stuck:
+		parts = append(parts, fmt.Sprintf("%s, for %.0f s", j.Health, j.SilentSeconds))
+	case j.Health != "":
+		parts = append(parts, j.Health)
+	}
 	if j.Problem != "" && j.Problem != j.Why {
 		parts = append(parts, j.Problem)
 	}

@@ -82,6 +82,9 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
+	if err := standin.Serve(elector.Address); err != nil {
+		return err
+	}
 	elector.Log.Info("LeaderContender has been registered under component 'dispatcher' for a stand-in.")
 	if err := elector.Run(ctx); err != nil {
 		return err

@@ -25,6 +25,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"flink-ha-sidecar/lab/standin"
 )
 
 func main() {
@@ -56,6 +58,9 @@ func run(args []string) error {
 		if out, err = os.OpenFile(*logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644); err != nil {
 			return fmt.Errorf("open log: %w", err)
 		}
+	}
+	if err := standin.Serve(conf["jobmanager.rpc.address"]); err != nil {
+		return err
 	}
 	memory := touch(*megabytes)
 	c := &contender{
