@@ -131,6 +131,7 @@ func (c *Sidecar) Kill() {
 func (c *Sidecar) Check(ctx context.Context) (code int, text string, took time.Duration) {
 	begun := time.Now()
 	cmd := exec.CommandContext(ctx, c.binary, "check-jobmanager", "--socket", c.Socket)
+	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0") // it would wait a second at its end
 	output, err := cmd.CombinedOutput()
 	took = time.Since(begun)
 	if err != nil && cmd.ProcessState == nil {

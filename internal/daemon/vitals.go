@@ -84,7 +84,7 @@ func (r *pulseReporter) report(v pulse.Verdict) {
 	case same && r.last.Stuck && !v.Stuck:
 		r.log.Info("the JobManager gives signs of life again", fields...)
 	case v.Serving && !(same && r.last.Serving):
-		r.log.Info("the JobManager serves", append(fields, zap.String("flink_version", v.Version))...)
+		r.log.Info("the JobManager serves", fields...)
 	}
 	// What an answer has to say besides, once: a certificate that does not verify
 	// is believed in nothing, and must not go unseen.
