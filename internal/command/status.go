@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
 	"os"
 	"slices"
@@ -14,16 +15,34 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"flink-ha-sidecar/internal/control"
 	"flink-ha-sidecar/internal/status"
 )
 
 // sidecarAddress is where "status" and "leader" ask, unless told otherwise: the
-// sidecar of this pod.
+// sidecar of this pod, by its socket where there is one.
 func sidecarAddress() string {
+	if path := controlSocket(); path != "" {
+		if _, err := os.Stat(path); err == nil {
+			return path
+		}
+	}
 	if listen := os.Getenv(prefix + "LISTEN"); listen != "" {
 		return listen
 	}
 	return ":8088"
+}
+
+// fetch asks the sidecar at address: host:port, or the path of a socket.
+func fetch(ctx context.Context, address string) (status.Document, error) {
+	if !strings.HasPrefix(address, "/") {
+		return status.Fetch(ctx, address)
+	}
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	var d status.Document
+	err := control.Call(ctx, address, http.MethodGet, status.Path, nil, &d)
+	return d, err
 }
 
 func checkFormat(format string, known ...string) error {
@@ -48,14 +67,14 @@ func newStatus() *cobra.Command {
 			return showStatus(c.Context(), address, format, c.OutOrStdout())
 		},
 	}
-	c.Flags().StringVar(&address, "address", sidecarAddress(), "host:port of the sidecar (its --listen)")
+	c.Flags().StringVar(&address, "address", sidecarAddress(), "host:port of the sidecar (its --listen), or the path of its --socket")
 	c.Flags().StringVarP(&format, "output", "o", "table", "table or json")
 	c.Flags().BoolVar(&watch, "watch", false, "show it again every second until interrupted")
 	return c
 }
 
 func showStatus(ctx context.Context, address, format string, out io.Writer) error {
-	d, err := status.Fetch(ctx, address)
+	d, err := fetch(ctx, address)
 	if err != nil {
 		return err
 	}
@@ -98,14 +117,14 @@ func newLeader() *cobra.Command {
 			if err := checkFormat(format, "json", "env", "url", "hostport"); err != nil {
 				return err
 			}
-			d, err := status.Fetch(c.Context(), address)
+			d, err := fetch(c.Context(), address)
 			if err != nil {
 				return err
 			}
 			return printLeader(c.OutOrStdout(), d, format)
 		},
 	}
-	c.Flags().StringVar(&address, "address", sidecarAddress(), "host:port of the sidecar (its --listen)")
+	c.Flags().StringVar(&address, "address", sidecarAddress(), "host:port of the sidecar (its --listen), or the path of its --socket")
 	c.Flags().StringVarP(&format, "output", "o", "url", "json, env, url (REST) or hostport (REST, as 'flink run -m' takes it)")
 	return c
 }

@@ -50,7 +50,6 @@ func Run(ctx context.Context, s Settings, w io.Writer) error {
 type daemon struct {
 	log     *zap.Logger
 	plan    *plan
-	policy  health.Policy
 	loop    *leader.Loop
 	pulse   *pulse.Watcher
 	backend observed
@@ -65,9 +64,6 @@ type daemon struct {
 
 func newDaemon(s Settings, p *plan, log *zap.Logger) (_ *daemon, err error) {
 	d := &daemon{log: log, plan: p, loop: &leader.Loop{Rules: p.rules(), Grace: s.ShutdownGrace}}
-	if d.policy, err = p.readyPolicy(s, log); err != nil {
-		return nil, err
-	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m := metrics.New(registry, s.Version, d.loop.Snapshot, func() pulse.Verdict { return d.pulse.Verdict() })
@@ -75,9 +71,7 @@ func newDaemon(s Settings, p *plan, log *zap.Logger) (_ *daemon, err error) {
 		return nil, err
 	}
 	l := newLocator(d.loop.Snapshot, p)
-	if d.pulse, err = newPulse(s, l, d.loop, d.backend, m, log); err != nil {
-		return nil, err
-	}
+	d.pulse = d.newPulse(s, l, m)
 	d.watcher, err = jobmanager.New(jobmanager.Options{Match: s.Match, PIDFile: s.PIDFile}, zap.NewNop()) // the reporter tells all of it
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfiguration, err)
@@ -96,9 +90,6 @@ func (d *daemon) listen(s Settings, registry *prometheus.Registry) (err error) {
 	o := server.Options{Address: s.Listen, Health: d.inputs, Metrics: registry, Document: func() status.Document {
 		return status.Of(d.loop.Snapshot(), d.pulse.Verdict(), d.plan.cluster(s), time.Now())
 	}}
-	if (s.TLSCertFile == "") != (s.TLSKeyFile == "") {
-		return refuse("--tls-cert-file and --tls-key-file go together: only one of them is given")
-	}
 	if s.TLSCertFile != "" {
 		c, err := server.NewCertificate(s.TLSCertFile, s.TLSKeyFile, d.log)
 		if err != nil {
@@ -140,7 +131,7 @@ func (d *daemon) wire(s Settings, l *locator, m *metrics.Metrics) (err error) {
 
 // ownedBy hears once of what kind the owner of this pod is.
 func (d *daemon) ownedBy(kind string) {
-	if d.policy == health.LeaderOnly && kind == "ReplicaSet" {
+	if d.plan.policy == health.LeaderOnly && kind == "ReplicaSet" {
 		warnLeaderOnly(d.log, "this pod's owner, a ReplicaSet")
 	}
 }

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,7 +14,9 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"flink-ha-sidecar/health"
 	"flink-ha-sidecar/internal/flinkconf"
+	"flink-ha-sidecar/jobmanager/pulse"
 	"flink-ha-sidecar/leader"
 	"flink-ha-sidecar/leader/zookeeper"
 )
@@ -39,6 +42,9 @@ type plan struct {
 	self   leader.Self
 	lease  time.Duration
 	retry  time.Duration
+	policy health.Policy
+	// roots verify the JobManager's REST API; nil for the system's.
+	roots *x509.CertPool
 	// rpcAddress is what the JobManager advertises as far as the file tells.
 	rpcAddress flinkconf.Setting[string]
 }
@@ -53,11 +59,23 @@ func newPlan(s Settings, log *zap.Logger) (*plan, error) {
 	if s.ShutdownGrace < 0 {
 		return nil, refuse("--shutdown-grace %v: it cannot be negative", s.ShutdownGrace)
 	}
+	if err := (pulse.Rules{HungAfter: s.HungAfter}).Validate(); err != nil {
+		return nil, refuse("%w", err)
+	}
+	if (s.TLSCertFile == "") != (s.TLSKeyFile == "") {
+		return nil, refuse("--tls-cert-file %q, --tls-key-file %q: one does not go without the other", s.TLSCertFile, s.TLSKeyFile)
+	}
 	conf, err := p.readConf(s)
 	if err != nil {
 		return nil, err
 	}
 	p.conf = conf
+	if p.policy, err = p.readyPolicy(s, log); err != nil {
+		return nil, err
+	}
+	if p.roots, err = restRoots(s.RESTCAFile); err != nil {
+		return nil, err
+	}
 	if p.backend, err = chooseBackend(s.Backend, conf.HA); err != nil {
 		return nil, err
 	}

@@ -20,8 +20,8 @@ type signs struct {
 }
 
 // lock is pulse.Watcher's.
-func (g *signs) lock(ctx context.Context, p leader.Process, silent bool) pulse.Lock {
-	l, session := lockSign(g.snapshot(), p)
+func (g *signs) lock(ctx context.Context, _ leader.Process, silent bool) pulse.Lock {
+	l, session := lockSign(g.snapshot())
 	if g.activity == nil || !l.Counts || l.Hidden || !silent {
 		return l
 	}
@@ -35,7 +35,7 @@ func (g *signs) lock(ctx context.Context, p leader.Process, silent bool) pulse.L
 // lockSign is pure. The lock counts unless it is known to be another's: what an
 // unknown holder does may be our JobManager's doing. The holder is the session
 // where the lock is a queue.
-func lockSign(s *leader.Snapshot, p leader.Process) (l pulse.Lock, holder string) {
+func lockSign(s *leader.Snapshot) (l pulse.Lock, holder string) {
 	switch {
 	case s.Own != "":
 		holder = s.Own

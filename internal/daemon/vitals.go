@@ -18,22 +18,14 @@ import (
 )
 
 // newPulse makes the one that asks the JobManager.
-func newPulse(s Settings, l *locator, loop *leader.Loop, backend observed, m *metrics.Metrics, log *zap.Logger) (*pulse.Watcher, error) {
-	rules := pulse.Rules{HungAfter: s.HungAfter}
-	if err := rules.Validate(); err != nil {
-		return nil, refuse("%w", err)
-	}
-	roots, err := restRoots(s.RESTCAFile)
-	if err != nil {
-		return nil, err
-	}
-	client := rest.New(roots, log)
-	g := &signs{snapshot: loop.Snapshot}
-	if z, ok := backend.(*zookeeper.Backend); ok {
+func (d *daemon) newPulse(s Settings, l *locator, m *metrics.Metrics) *pulse.Watcher {
+	client := rest.New(d.plan.roots, d.log)
+	g := &signs{snapshot: d.loop.Snapshot}
+	if z, ok := d.backend.(*zookeeper.Backend); ok {
 		g.activity = sessionActivity(z)
 	}
 	return &pulse.Watcher{
-		Rules: rules, Subject: l.subject, Lock: g.lock,
+		Rules: pulse.Rules{HungAfter: s.HungAfter}, Subject: l.subject, Lock: g.lock,
 		REST: func(ctx context.Context, base string) (pulse.Answer, string) {
 			a, version := pulse.API(ctx, client, base)
 			m.Checked("rest", a.OK)
@@ -44,8 +36,8 @@ func newPulse(s Settings, l *locator, loop *leader.Loop, backend observed, m *me
 			m.Checked("rpc", a.OK)
 			return a
 		},
-		Report: (&pulseReporter{log: log, metrics: m}).report,
-	}, nil
+		Report: (&pulseReporter{log: d.log, metrics: m}).report,
+	}
 }
 
 // restRoots reads --rest-ca-file; nil for the system's.
@@ -108,7 +100,7 @@ func hint(detail string) string {
 func (d *daemon) inputs() health.Inputs {
 	return health.Inputs{
 		Snapshot: d.loop.Snapshot(), Beat: d.loop.Beat(), Pulse: d.pulse.Verdict(), PulseBeat: d.pulse.Beat(),
-		Policy: d.policy, Kubernetes: d.plan.backend == backendKubernetes,
+		Policy: d.plan.policy, Kubernetes: d.plan.backend == backendKubernetes,
 	}
 }
 
