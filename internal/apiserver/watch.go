@@ -98,6 +98,12 @@ func (w *Watcher[T]) follow(ctx context.Context, again bool, healthy func()) err
 	version := object.GetResourceVersion()
 	for {
 		version, err = w.watch(ctx, version, healthy)
+		if apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
+			// An object that is seldom written is older than all that the server
+			// remembers, after its restart at once: reading it again gives the same
+			// version. Without one the server begins with the present state.
+			version, err = w.watch(ctx, "", healthy)
+		}
 		if err != nil || version == "" {
 			return err
 		}

@@ -214,7 +214,7 @@ func ask(t *testing.T, path string) {
 			}
 			got = "forbidden"
 		}
-		os.Stdout.WriteString(verb + "=" + got + "\n") //nolint:errcheck // shows in the caller
+		os.Stdout.WriteString(verb + "=" + got + "\n")
 	}
 }
 

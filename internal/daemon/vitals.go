@@ -65,17 +65,20 @@ type pulseReporter struct {
 }
 
 func (r *pulseReporter) report(v pulse.Verdict) {
-	same := v.Process == r.last.Process
+	before := r.last
+	if before.Process != v.Process {
+		before = pulse.Verdict{}
+	}
 	fields := []zap.Field{zap.Stringer("process", v.Process), zap.String("rest", v.Target.REST), zap.String("rpc", v.Target.RPC)}
 	switch {
 	case v.Process == leader.Process{}:
-	case v.Stuck && !(same && r.last.Stuck):
+	case v.Stuck && !before.Stuck:
 		r.metrics.Stuck()
 		r.log.Warn("the JobManager is stuck; nothing is freed because of that, its liveness probe fails",
 			append(fields, zap.String("reason", v.Reason()), zap.Duration("silent", v.Silence()))...)
-	case same && r.last.Stuck && !v.Stuck:
+	case before.Stuck && !v.Stuck:
 		r.log.Info("the JobManager gives signs of life again", fields...)
-	case v.Serving && !(same && r.last.Serving):
+	case v.Serving && !before.Serving:
 		r.log.Info("the JobManager serves", fields...)
 	}
 	// What an answer has to say besides, once: a certificate that does not verify

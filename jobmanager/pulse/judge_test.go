@@ -33,11 +33,15 @@ func onlyREST(_ int, in *pulse.Round) { in.REST.OK = true }
 func onlyRPC(_ int, in *pulse.Round) { in.RPC.OK = true }
 
 // renews is silence beside a lock that is renewed every fifth round: 10 s.
-func renews(n int, in *pulse.Round) { in.Lock = pulse.Lock{Counts: true, Mark: string(rune('a' + n/5))} }
+func renews(n int, in *pulse.Round) {
+	in.Lock = pulse.Lock{Counts: true, Mark: string(rune('a' + n/5))}
+}
 
 func notRenewed(_ int, in *pulse.Round) { in.Lock = pulse.Lock{Counts: true, Mark: "same"} }
 
-func outOfSight(_ int, in *pulse.Round) { in.Lock = pulse.Lock{Counts: true, Hidden: true, Mark: "same"} }
+func outOfSight(_ int, in *pulse.Round) {
+	in.Lock = pulse.Lock{Counts: true, Hidden: true, Mark: "same"}
+}
 
 func anothersLock(n int, in *pulse.Round) { in.Lock = pulse.Lock{Mark: string(rune('a' + n))} }
 
