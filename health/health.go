@@ -119,7 +119,7 @@ func Ready(in Inputs, now time.Time) Report {
 // lead. Losing the backend later does not take readiness away: Flink goes on
 // without it, and so does the pod.
 func ready(in Inputs, now time.Time) Report {
-	return append(Live(in, now), contact(in), alive(in), serving(in), notStuck(in, now), mayLead(in))
+	return append(Live(in, now), contact(in), alive(in), serving(in), notStuck(in, now), mayLead(in, now))
 }
 
 // Leader is for load balancers: this pod's JobManager is known to hold the lock.
@@ -187,11 +187,19 @@ func notStuck(in Inputs, now time.Time) Check {
 
 // mayLead: in Flink 1.18.0 and 1.18.1 a JobManager that has lost the lock of
 // Kubernetes HA never takes part in the election again (FLINK-34007).
-func mayLead(in Inputs) Check {
-	if v := in.Pulse.Version; in.Kubernetes && in.Snapshot.Demoted && (v == "1.18.0" || v == "1.18.1") {
+func mayLead(in Inputs, now time.Time) Check {
+	if v := in.Pulse.Version; in.Kubernetes && hasLost(in.Snapshot, now) && (v == "1.18.0" || v == "1.18.1") {
 		return fail("may-lead", "it has lost the lock, and Flink %s then never leads again (FLINK-34007): restart it", v)
 	}
 	return pass("may-lead")
+}
+
+// hasLost: it had the lock, and has it no longer. Its name may stand there still, if
+// nobody else has taken the lock: then it has given up when a whole lease has gone by
+// since the last one ran out, since the renew-deadline is no longer than the lease.
+func hasLost(s *leader.Snapshot, now time.Time) bool {
+	e := s.View.Expiry()
+	return s.Demoted || s.Own != "" && s.Lost == "" && !e.IsZero() && now.After(e.Add(s.View.Lease))
 }
 
 func leads(in Inputs, now time.Time) Check {

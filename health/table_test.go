@@ -49,18 +49,20 @@ var states = map[string]func(*health.Inputs){
 	"leader, stuck by a verdict that is old":           from(leader.Leading, func(in *health.Inputs) { stuck(in, 15*time.Second) }),
 	"leader, the one before it was stuck":              from(leader.Leading, func(in *health.Inputs) { stuck(in, time.Second); in.Pulse.Process.StartTime = 0 }),
 	"leader that died, its lock is being freed":        from(leader.Freeing, noProcess),
-	"standby":                                            from(leader.Standby, nil),
-	"standby, the backend is out of sight":               from(leader.Standby, unseen(time.Minute)),
-	"standby, stuck":                                     from(leader.Standby, func(in *health.Inputs) { stuck(in, time.Second) }),
-	"standby, was leader, Flink 1.20.3":                  from(leader.Standby, demoted("1.20.3")),
-	"standby, was leader, Flink 1.18.1":                  from(leader.Standby, demoted("1.18.1")),
-	"standby, was leader, Flink 1.18.1 with ZooKeeper":   from(leader.Standby, func(in *health.Inputs) { zookeeper(in); demoted("1.18.1")(in) }),
-	"nobody holds the lock":                              from(leader.Vacant, func(in *health.Inputs) { in.Snapshot.View = leader.View{Lock: leader.LockVacant} }),
-	"there is no lock yet":                               from(leader.Absent, func(in *health.Inputs) { in.Snapshot.View = leader.View{} }),
-	"retired, the JobManager lives":                      from(leader.Retired, func(in *health.Inputs) { in.Snapshot.View = leader.View{} }),
-	"retired, the JobManager has ended":                  from(leader.Retired, noProcess),
-	"the holder may be this JobManager, it is not bound": from(leader.Unbound, nil),
-	"the guard is refused":                               from(leader.GuardOff, nil),
+	"standby":                                               from(leader.Standby, nil),
+	"standby, the backend is out of sight":                  from(leader.Standby, unseen(time.Minute)),
+	"standby, stuck":                                        from(leader.Standby, func(in *health.Inputs) { stuck(in, time.Second) }),
+	"standby, was leader, Flink 1.20.3":                     from(leader.Standby, demoted("1.20.3")),
+	"standby, was leader, Flink 1.18.1":                     from(leader.Standby, demoted("1.18.1")),
+	"standby, was leader, Flink 1.18.1 with ZooKeeper":      from(leader.Standby, func(in *health.Inputs) { zookeeper(in); demoted("1.18.1")(in) }),
+	"was leader, its lease ended a lease ago, Flink 1.20.3": from(leader.Leading, notRenewed("1.20.3")),
+	"was leader, its lease ended a lease ago, Flink 1.18.1": from(leader.Leading, notRenewed("1.18.1")),
+	"nobody holds the lock":                                 from(leader.Vacant, func(in *health.Inputs) { in.Snapshot.View = leader.View{Lock: leader.LockVacant} }),
+	"there is no lock yet":                                  from(leader.Absent, func(in *health.Inputs) { in.Snapshot.View = leader.View{} }),
+	"retired, the JobManager lives":                         from(leader.Retired, func(in *health.Inputs) { in.Snapshot.View = leader.View{} }),
+	"retired, the JobManager has ended":                     from(leader.Retired, noProcess),
+	"the holder may be this JobManager, it is not bound":    from(leader.Unbound, nil),
+	"the guard is refused":                                  from(leader.GuardOff, nil),
 }
 
 func from(o leader.Outcome, change func(*health.Inputs)) func(*health.Inputs) {
@@ -93,6 +95,12 @@ func stuck(in *health.Inputs, age time.Duration) {
 
 func demoted(version string) func(*health.Inputs) {
 	return func(in *health.Inputs) { in.Snapshot.Demoted, in.Pulse.Version = true, version }
+}
+
+func notRenewed(version string) func(*health.Inputs) {
+	return func(in *health.Inputs) {
+		in.Snapshot.Own, in.Snapshot.View.Renewed, in.Pulse.Version = "h", now.Add(-31*time.Second), version
+	}
 }
 
 func zookeeper(in *health.Inputs) {

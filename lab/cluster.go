@@ -28,6 +28,9 @@ type ClusterOptions struct {
 	// JobManager is started again, as a kubelet does.
 	StartAgain time.Duration
 
+	// Session runs a session cluster: no job, and no TaskManager.
+	Session bool
+
 	// StandIn is the binary of the stand-in; empty: real Flink. With stand-ins
 	// there is no job, and no TaskManager.
 	StandIn string
@@ -57,7 +60,7 @@ type ClusterOptions struct {
 type Cluster struct {
 	Settings    *Settings
 	JobManagers []*JobManager
-	TaskManager *TaskManager // nil with stand-ins
+	TaskManager *TaskManager // nil with stand-ins and in a session cluster
 	Sidecars    []*Sidecar   // as JobManagers, or none
 	Lock        *LockWatch
 
@@ -95,7 +98,7 @@ func StartCluster(ctx context.Context, o ClusterOptions) (_ *Cluster, err error)
 			c.tasks.Go(func() { _ = j.StartAgain(running, o.StartAgain) })
 		}
 	}
-	if o.StandIn != "" {
+	if o.StandIn != "" || o.Session {
 		return c, nil
 	}
 	c.TaskManager, err = StartTaskManager(c.Settings, "taskmanager-1", c.subnet.IP(firstTaskManager))
@@ -147,6 +150,7 @@ func newCluster(ctx context.Context, o ClusterOptions) (_ *Cluster, err error) {
 		if err != nil {
 			return nil, err
 		}
+		j.Session = o.Session
 		c.JobManagers = append(c.JobManagers, j)
 	}
 	if o.Sidecar == "" {

@@ -22,6 +22,9 @@ type JobManager struct {
 	// no other process has.
 	ConfDir string
 
+	// Session: it runs as a session cluster's, without a job.
+	Session bool
+
 	settings    *Settings
 	standIn     string // binary that runs instead of Flink, if not empty
 	standInArgs []string
@@ -99,6 +102,10 @@ func (j *JobManager) command(name, log string) (path string, args []string) {
 		return j.standIn, append(append(own, "--log", log), j.standInArgs...)
 	}
 	s := j.settings
+	if j.Session {
+		session := []string{"org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint", "--configDir", j.ConfDir}
+		return s.Flink.JDK.Java(), append(s.jvm(j.ConfDir, log, "-Dlab.jobmanager="+name), session...)
+	}
 	args = append(s.jvm(j.ConfDir, log, "-Dlab.jobmanager="+name), own...)
 	return s.Flink.JDK.Java(), append(args, "--job-classname", "Ticker", s.Ticks())
 }

@@ -16,7 +16,7 @@ import (
 
 // checkFor bounds the question: with the start of this program the whole stays
 // below 300 ms, and the kubelet's shortest limit is 1 s.
-const checkFor = 250 * time.Millisecond
+const checkFor = 200 * time.Millisecond
 
 // passing is trouble that must not fail a liveness probe: it is told, and the exit
 // code is 0. A JobManager is never killed because its sidecar cannot be asked.

@@ -39,6 +39,30 @@ func TestIntegrationCancelledJobIsNoFailover(t *testing.T) {
 		}
 	}
 	mustNotFree(t, c.Sidecars...)
+	mustNotComplain(t, s)
+	mustLive(t, s)
+	mustPass(t, s)
+	mustAnswer(t, s, "/readyz", http.StatusServiceUnavailable) // nobody is there
+	mustAnswer(t, c.SidecarOf(standby), "/readyz", http.StatusOK)
+}
+
+// mustNotComplain fails the test if a sidecar reports any failure.
+func mustNotComplain(t *testing.T, s *lab.Sidecar) {
+	t.Helper()
+	events, err := lab.ReadSidecarLog(s.Log())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range events {
+		if e.Level != "info" && e.Level != "debug" {
+			t.Errorf("%s: %s: %s %v", s.Name, e.Level, e.Message, e.Fields)
+		}
+	}
+	for _, name := range []string{"flink_ha_releases_total", "flink_ha_unbound_deaths_total", "flink_ha_jobmanager_stuck_total"} {
+		if n := metric(t, s, name); n != 0 {
+			t.Errorf("%s: %s is %v, want 0", s.Name, name, n)
+		}
+	}
 }
 
 // cancelJob cancels the one job of a JobManager.

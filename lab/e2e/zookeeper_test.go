@@ -226,12 +226,23 @@ func zkBothKilled(t *testing.T, p *zkParts) {
 	eventually(t, "a new process leads", func() bool { return c.LeaderNow() != nil && !slices.Contains(held.Queue, c.Lock.Last().Holder) })
 }
 
+// zkStopped: it is stuck as soon as its session does nothing, long before that has
+// ended, and nothing is deleted because of it.
 func zkStopped(t *testing.T, p *zkParts) {
-	c := p.cluster(t, lab.ClusterOptions{})
+	c := p.cluster(t, lab.ClusterOptions{SidecarArgs: []string{"--hung-after", "2s"}})
 	leader := ready(t, c)
-	held := c.Lock.Last()
+	held, s := c.Lock.Last(), c.SidecarOf(leader)
+	mustPass(t, s)
 	at := signal(t, leader, syscall.SIGSTOP)
 	defer signal(t, leader, syscall.SIGCONT)
+	if took := awaitSaid(t, s, msgStuck).At.Sub(at); took > zkSession/2 {
+		t.Errorf("stuck after %v, when its session may have ended", took)
+	} else {
+		t.Logf("stuck after %v, with --hung-after 2s", took)
+	}
+	if code, text, _ := s.Check(t.Context()); code != 1 {
+		t.Errorf("the check ended with %d, saying %q", code, text)
+	}
 	if took := gone(t, c, held, held.Holder).Sub(at); took < zkSession/2 {
 		t.Errorf("the place of a stopped leader was gone after %v", took)
 	}
