@@ -17,7 +17,9 @@ type reporter struct {
 	// lease is what the configuration says, to be compared with the record.
 	lease time.Duration
 
-	outcome     leader.Outcome
+	outcome leader.Outcome
+	// led is the last epoch in which this pod's JobManager led.
+	led         leader.Epoch
 	since       time.Time
 	lost        string
 	problem     string
@@ -48,15 +50,19 @@ func (r *reporter) transition(s *leader.Snapshot, d leader.Decision) {
 	if !r.since.IsZero() {
 		fields = append(fields, zap.Duration("elapsed", s.At.Sub(r.since)))
 	}
-	from := r.outcome
 	r.outcome, r.since = d.Outcome, s.At
+	if d.Outcome == leader.Leading {
+		r.led = s.Epoch
+	}
 	switch d.Outcome {
 	case leader.Unreadable, leader.Forbidden, leader.Refuted, leader.UnboundDeath, leader.Damped, leader.GuardOff:
 		r.log.Warn("outcome changed", fields...)
 	default:
 		r.log.Info("outcome changed", fields...)
 	}
-	if d.Outcome == leader.Retired && s.Alive && from != leader.Leading {
+	// The one that led to the end is about to end itself; Flink has it release the lock
+	// before it removes it.
+	if d.Outcome == leader.Retired && s.Alive && (r.led.IsZero() || r.led != s.Epoch) {
 		r.log.Warn("the application has ended and Flink has removed its HA data, but this standby JobManager lives: " +
 			"it will make a new lock and run the job again from the start; end the standbys of a job that ends, or run it with one JobManager")
 	}

@@ -80,4 +80,28 @@ var mutants = []mutant{
 		rule: "a connection binds the only process alone", file: "leader/queue.go", pkg: "leader", test: "TestAttributedStandby",
 		old: "if p, sole := s.evidence.Sole(); !sole || p != in.Process {", new: "if p, sole := s.evidence.Sole(); sole && p.PID < 0 {",
 	},
+	{
+		rule: "a connection alone is no sign of life", file: "jobmanager/pulse/port.go", pkg: "jobmanager/pulse", test: "TestPort",
+		old: "a.OK = ctx.Err() == nil; !a.OK", new: "a.OK = true; !a.OK",
+	},
+	{
+		rule: "a renewed lock is a sign of life", file: "jobmanager/pulse/judge.go", pkg: "jobmanager/pulse", test: "TestStuck",
+		old: "in.Lock.Mark != s.mark)", new: "in.Lock.Mark == \"\")",
+	},
+	{
+		rule: "silence counts only while the sidecar listens", file: "jobmanager/pulse/judge.go", pkg: "jobmanager/pulse", test: "TestStuck",
+		old: "attentive := in.Begun", new: "attentive := in.Begun.Sub(s.ended) < time.Hour || in.Begun",
+	},
+	{
+		rule: "an old verdict kills nobody", file: "health/health.go", pkg: "health", test: "TestTheTableInTheDocsIsTheCode",
+		old: "p != v.Process || now.Sub(v.At) > FreshFor", new: "p != v.Process",
+	},
+	{
+		rule: "a verdict is about one process", file: "health/health.go", pkg: "health", test: "TestTheTableInTheDocsIsTheCode",
+		old: "!sole || p != v.Process || now", new: "!sole || p.PID != v.Process.PID || now",
+	},
+	{
+		rule: "a sidecar that does not answer kills nobody", file: "internal/command/check.go", pkg: "internal/command", test: "TestCheckFailsOnAPositiveAnswerAlone",
+		old: "\tcase err != nil:\n\t\treturn passing{err}\n\tcase said", new: "\tcase err != nil:\n\t\treturn err\n\tcase said",
+	},
 }
