@@ -31,7 +31,7 @@ input, and are written to standard output; if one of them is refused, nothing is
 		Example: `  flink-ha inject --image IMAGE flink.yaml | kubectl apply -f -
   flink-ha inject --image IMAGE --role only flink.yaml | kubectl apply -f -
   flink-ha inject --remove flink.yaml
-  helm install ... --post-renderer flink-ha --post-renderer-args inject,--image=IMAGE`,
+  helm install ... --post-renderer flink-ha --post-renderer-args inject --post-renderer-args --image=IMAGE`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if !slices.Contains([]string{"none", "add", "only"}, role) {
 				return usageError{fmt.Errorf("--role %q is none of none, add, only", role)}
