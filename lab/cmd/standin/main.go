@@ -75,14 +75,18 @@ func run(args []string) error {
 	default:
 		return fmt.Errorf("--on-term is %q: give hold, release or retake", o.onTerm)
 	}
-	memory := touch(o.memory)
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-	defer stop()
-	elector, err := newElector(o)
+	conf, err := readConf(filepath.Join(o.conf, "config.yaml"))
 	if err != nil {
 		return err
 	}
-	if err := standin.Serve(elector.Address); err != nil {
+	if err := standin.Serve(conf["rest.bind-address"]); err != nil {
+		return err
+	}
+	memory := touch(o.memory)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	elector, err := newElector(o, conf)
+	if err != nil {
 		return err
 	}
 	elector.Log.Info("LeaderContender has been registered under component 'dispatcher' for a stand-in.")
@@ -124,11 +128,7 @@ func touch(megabytes int) []byte {
 	return memory
 }
 
-func newElector(o options) (*standin.Elector, error) {
-	conf, err := readConf(filepath.Join(o.conf, "config.yaml"))
-	if err != nil {
-		return nil, err
-	}
+func newElector(o options, conf map[string]string) (*standin.Elector, error) {
 	config, err := clientcmd.BuildConfigFromFlags("", conf["kubernetes.config.file"])
 	if err != nil {
 		return nil, fmt.Errorf("read kubeconfig: %w", err)

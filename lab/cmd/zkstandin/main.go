@@ -59,7 +59,7 @@ func run(args []string) error {
 			return fmt.Errorf("open log: %w", err)
 		}
 	}
-	if err := standin.Serve(conf["jobmanager.rpc.address"]); err != nil {
+	if err := standin.Serve(conf["rest.bind-address"]); err != nil {
 		return err
 	}
 	memory := touch(*megabytes)
