@@ -2,7 +2,7 @@
 #   make demo   plain Flink against Flink with the sidecar, one table
 #   make test   all tests
 # They need Go, a JDK 17, Python's pip and gcc, no root; what is missing is
-# named. What they build and download is kept in
+# named. make e2e runs the sidecar in real pods and needs root and containerd. What they build and download is kept in
 # $${FLINK_HA_LAB_CACHE:-$${XDG_CACHE_HOME:-~/.cache}/flink-ha-lab} and used again.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
@@ -23,6 +23,9 @@ needs:
 build: ## bin/flink-ha
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/flink-ha .
 
+image: ## the container image for amd64 and arm64, as archives in bin/, without a container engine
+	@go run ./lab/cmd/image --version '$(VERSION)' --out bin
+
 demo: needs ## plain Flink against Flink with the sidecar; SAMPLES= BACKEND= FLINK= JOBMANAGERS= SIGNAL= RETRY= KEEP=1 OUT=FILE
 	@go run ./lab/cmd/demo
 
@@ -36,6 +39,13 @@ test-short: ## the tests that need no real parts
 
 test-all: test mutants ## test, and what takes too long for it
 	FLINK_HA_LAB_SLOW=1 go test -race -p 1 -count=1 -timeout 60m ./lab/e2e
+
+# CI=1 leaves out the scenarios that take minutes.
+e2e: needs ## real pods on a real node: root and Debian's containerd, runc, containernetworking-plugins, iptables
+	FLINK_HA_LAB_NODE=1 FLINK_HA_LAB_SLOW=$(if $(CI),0,1) go test -count=1 -v -timeout $(if $(CI),20m,90m) ./lab/e2enode
+
+pods: needs ## what the sidecar is worth in real pods, as tables: SCENARIOS= SAMPLES=5 KILLS=30 OUT=FILE; needs what e2e does
+	go run ./lab/cmd/pods
 
 lint: ## golangci-lint, built from the pinned source
 	@"$$(go run ./lab/cmd/cache lint)" run ./...
