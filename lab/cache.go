@@ -22,7 +22,7 @@ type Cache struct {
 
 // cachePrefixes names every kind of entry, so that [Cache.Clean] removes what
 // this package made and nothing else, whatever folder the environment names.
-var cachePrefixes = []string{"flink-", "ticker-", "kube-apiserver-", "etcd-", "golangci-lint-"}
+var cachePrefixes = []string{"flink-", "ticker-", "kube-apiserver-", "kube-controller-manager-", "kube-proxy-", "kube-scheduler-", "kubelet-", "coredns-", "etcd-", "golangci-lint-"}
 
 // OpenCache opens the cache at $FLINK_HA_LAB_CACHE, else at
 // $XDG_CACHE_HOME/flink-ha-lab, else at ~/.cache/flink-ha-lab. It tells progress

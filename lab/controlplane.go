@@ -21,12 +21,14 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// ControlPlane is a real etcd and kube-apiserver on a loopback address of their
-// own, with RBAC on. Nothing else of Kubernetes runs: no scheduler, no
-// controllers, no kubelet, so that pods can be written but never start.
+// ControlPlane is a real etcd and kube-apiserver, with RBAC on. By itself it has
+// a loopback address of its own and nothing else of Kubernetes runs: no
+// scheduler, no controllers, no kubelet, so that pods can be written but never
+// start. A [Node] has the rest.
 type ControlPlane struct {
 	dir       string
-	subnet    *Subnet
+	subnet    *Subnet // nil on a node
+	seat      seat
 	binary    struct{ etcd, apiServer string }
 	progress  *Progress
 	adminPath string
@@ -36,6 +38,17 @@ type ControlPlane struct {
 	users     int // given out so far
 	etcd      *Process
 	apiServer *Process
+}
+
+// seat is where a control plane is and how it is reached.
+type seat struct {
+	site      *site  // nil: this machine as it is
+	host      string // address of the API server, as its clients know it
+	port      int
+	etcd      string // address of etcd
+	bind      string // address that the API server listens on
+	advertise string // address that it gives for the Service "kubernetes"
+	endpoints string // how it publishes that (--endpoint-reconciler-type)
 }
 
 // Users without any right until [ControlPlane.UserKubeConfig] gives one out. The
@@ -49,44 +62,53 @@ const startTimeout = 90 * time.Second
 // folder that exists. ctx bounds the start alone; the control plane then runs
 // until [ControlPlane.Stop].
 func StartControlPlane(ctx context.Context, cache *Cache, dir string) (_ *ControlPlane, err error) {
-	c := &ControlPlane{dir: dir, progress: cache.progress}
-	if c.binary.etcd, err = cache.tool(ctx, etcd); err != nil {
+	subnet, err := ReserveSubnet()
+	if err != nil {
 		return nil, err
 	}
-	if c.binary.apiServer, err = cache.tool(ctx, kubeAPIServer); err != nil {
-		return nil, err
-	}
-	if c.subnet, err = ReserveSubnet(); err != nil {
-		return nil, err
-	}
-	done := c.progress.Step("start etcd and kube-apiserver")
+	host := subnet.IP(controlPlaneHost)
+	c := &ControlPlane{dir: dir, subnet: subnet, seat: seat{
+		host: host, port: 6443, etcd: host, bind: host, advertise: host,
+		endpoints: "none", // it refuses to publish a loopback address
+	}}
+	return c, c.start(ctx, cache)
+}
+
+// start starts both parts; if it fails neither runs.
+func (c *ControlPlane) start(ctx context.Context, cache *Cache) (err error) {
+	c.progress = cache.progress
 	defer func() {
-		done(err)
 		if err != nil {
 			c.Stop()
 		}
 	}()
+	if c.binary.etcd, err = cache.tool(ctx, etcd); err != nil {
+		return err
+	}
+	if c.binary.apiServer, err = cache.tool(ctx, kubeAPIServer); err != nil {
+		return err
+	}
+	done := c.progress.Step("start etcd and kube-apiserver")
+	defer func() { done(err) }()
 	if err := c.writeFiles(); err != nil {
-		return nil, err
+		return err
 	}
 	if err := c.startEtcd(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	if err := c.StartAPIServer(ctx); err != nil {
-		return nil, err
+		return err
 	}
-	return c, c.makeServiceAccount(ctx)
+	return c.makeServiceAccount(ctx)
 }
 
 func (c *ControlPlane) path(name string) string { return filepath.Join(c.dir, name) }
 
-func (c *ControlPlane) host() string { return c.subnet.IP(controlPlaneHost) }
-
-func (c *ControlPlane) etcdURL() string { return "http://" + c.host() + ":2379" }
+func (c *ControlPlane) etcdURL() string { return "http://" + c.seat.etcd + ":2379" }
 
 // URL is the API server's, as in "https://127.77.5.1:6443". It stays the same
 // when the API server is started again.
-func (c *ControlPlane) URL() string { return "https://" + c.host() + ":6443" }
+func (c *ControlPlane) URL() string { return fmt.Sprintf("https://%s:%d", c.seat.host, c.seat.port) }
 
 // writeFiles writes the key that signs service-account tokens, the tokens and
 // the kubeconfig of the admin.
@@ -121,8 +143,8 @@ func (c *ControlPlane) writeFiles() error {
 }
 
 func (c *ControlPlane) startEtcd(ctx context.Context) error {
-	peer := "http://" + c.host() + ":2380"
-	p, err := start(spec{name: "etcd", path: c.binary.etcd, log: c.path("etcd.log"), args: []string{
+	peer := "http://" + c.seat.etcd + ":2380"
+	p, err := start(spec{name: "etcd", path: c.binary.etcd, log: c.path("etcd.log"), site: c.seat.site, args: []string{
 		"--data-dir", c.path("etcd"),
 		"--unsafe-no-fsync", // a lab's data need not survive a power cut
 		"--listen-client-urls", c.etcdURL(), "--advertise-client-urls", c.etcdURL(),
@@ -135,23 +157,24 @@ func (c *ControlPlane) startEtcd(ctx context.Context) error {
 	c.etcd = p
 	c.mu.Unlock()
 	return c.waitUntil(ctx, p, func(ctx context.Context) error {
-		return getOK(ctx, http.DefaultClient, c.etcdURL()+"/health")
+		client := &http.Client{Transport: &http.Transport{DialContext: c.seat.site.dial, DisableKeepAlives: true}}
+		return getOK(ctx, client, c.etcdURL()+"/health")
 	})
 }
 
 // StartAPIServer starts the API server, again on the same address and with the
 // same data if it ran before, and waits until it is ready.
 func (c *ControlPlane) StartAPIServer(ctx context.Context) error {
-	p, err := start(spec{name: "kube-apiserver", path: c.binary.apiServer, log: c.path("kube-apiserver.log"), args: []string{
+	p, err := start(spec{name: "kube-apiserver", path: c.binary.apiServer, log: c.path("kube-apiserver.log"), site: c.seat.site, args: []string{
 		"--etcd-servers=" + c.etcdURL(),
-		"--bind-address=" + c.host(), "--advertise-address=" + c.host(), "--secure-port=6443",
-		"--endpoint-reconciler-type=none", // it refuses to publish a loopback address
+		"--bind-address=" + c.seat.bind, "--advertise-address=" + c.seat.advertise, fmt.Sprintf("--secure-port=%d", c.seat.port),
+		"--endpoint-reconciler-type=" + c.seat.endpoints,
 		"--cert-dir=" + c.path("certs"),
 		"--service-account-key-file=" + c.path("sa.key"), "--service-account-signing-key-file=" + c.path("sa.key"),
 		"--service-account-issuer=https://kubernetes.default.svc",
 		"--token-auth-file=" + c.path("tokens.csv"),
 		"--authorization-mode=RBAC",
-		"--service-cluster-ip-range=10.0.0.0/24",
+		"--service-cluster-ip-range=" + serviceRange,
 		"--shutdown-delay-duration=0s",
 	}})
 	if err != nil {
@@ -243,12 +266,16 @@ func (c *ControlPlane) Stop() {
 
 // Config is the admin's configuration for client-go, without its rate limit.
 func (c *ControlPlane) Config() *rest.Config {
-	return &rest.Config{
+	config := &rest.Config{
 		Host:            c.URL(),
 		BearerToken:     c.tokens[0],
 		TLSClientConfig: rest.TLSClientConfig{CAFile: c.caFile()},
 		QPS:             -1,
 	}
+	if c.seat.site != nil {
+		config.Dial = c.seat.site.dial
+	}
+	return config
 }
 
 // ConfigMaps is the admin's client for a namespace's ConfigMaps.

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"runtime"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -37,6 +35,10 @@ type spec struct {
 	args []string // without the program's name
 	env  []string // added to this program's environment
 	log  string   // file that gets both outputs, appended
+	// site is where it starts, nil for this machine as it is; clone are further
+	// namespaces that are made for it (CLONE_NEW...).
+	site  *site
+	clone uintptr
 }
 
 // start starts a process in a group of its own, so that a Ctrl-C on the
@@ -50,9 +52,14 @@ func start(s spec) (*Process, error) {
 	cmd := exec.Command(s.path, s.args...)
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.Env = append(os.Environ(), s.env...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Cloneflags: s.clone}
+	if s.site == nil {
+		// On a machine of the lab its first process has this signal, and takes all
+		// others with it; there a child could not tell that its parent still lives.
+		s.site, cmd.SysProcAttr.Pdeathsig = here(), syscall.SIGKILL
+	}
 	p := &Process{name: s.name, log: s.log, cmd: cmd, done: make(chan struct{}), startedAt: time.Now()}
-	if err := startOnThread(cmd); err != nil {
+	if err := s.site.start(cmd); err != nil {
 		return nil, fmt.Errorf("start %s: %w", s.name, err)
 	}
 	go p.wait()
@@ -162,27 +169,4 @@ func (p *Process) ExitCode() int {
 		return -1
 	}
 	return 0
-}
-
-// The kernel sends a child its death signal when the thread that started it
-// ends, not the process, and Go ends threads at will. So one goroutine, which
-// keeps its thread for ever, starts all children.
-var (
-	starterOnce sync.Once
-	starting    chan func()
-)
-
-func startOnThread(cmd *exec.Cmd) error {
-	starterOnce.Do(func() {
-		starting = make(chan func())
-		go func() {
-			runtime.LockOSThread()
-			for f := range starting {
-				f()
-			}
-		}()
-	})
-	result := make(chan error, 1)
-	starting <- func() { result <- cmd.Start() }
-	return <-result
 }

@@ -22,10 +22,19 @@ type tool struct {
 }
 
 var (
-	kubeAPIServer = tool{"kube-apiserver", "kubernetes", "k8s.io/kubernetes", "k8s.io/kubernetes/cmd/kube-apiserver", "about 5 minutes"}
+	kubeAPIServer = kubernetesTool("kube-apiserver", "about 5 minutes")
 	etcd          = tool{"etcd", "etcd", "go.etcd.io/etcd/server/v3", "go.etcd.io/etcd/server/v3", "about 1 minute"}
+	kubelet       = kubernetesTool("kubelet", "about 4 minutes")
+	kubeScheduler = kubernetesTool("kube-scheduler", "about 1 minute")
+	kubeManager   = kubernetesTool("kube-controller-manager", "about 2 minutes")
+	kubeProxy     = kubernetesTool("kube-proxy", "about 1 minute")
+	coredns       = tool{"coredns", "coredns", "github.com/coredns/coredns", ".", "about 2 minutes"}
 	golangciLint  = tool{"golangci-lint", "lint", "github.com/golangci/golangci-lint/v2", "github.com/golangci/golangci-lint/v2/cmd/golangci-lint", "about 3 minutes"}
 )
+
+func kubernetesTool(name, minutes string) tool {
+	return tool{name, "kubernetes", "k8s.io/kubernetes", "k8s.io/kubernetes/cmd/" + name, minutes}
+}
 
 // ControlPlane builds what [StartControlPlane] runs, unless it is there.
 func (c *Cache) ControlPlane(ctx context.Context) error {
@@ -36,6 +45,19 @@ func (c *Cache) ControlPlane(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Node builds what [StartNode] runs, unless it is there.
+func (c *Cache) Node(ctx context.Context) error {
+	for _, t := range nodeTools {
+		if _, err := c.tool(ctx, t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// nodeTools are what a node runs besides Debian's packages.
+var nodeTools = []tool{etcd, kubeAPIServer, kubeScheduler, kubeManager, kubelet, kubeProxy, coredns}
 
 // GolangciLint returns the path of the linter, built if it is not there.
 func (c *Cache) GolangciLint(ctx context.Context) (string, error) { return c.tool(ctx, golangciLint) }
@@ -64,10 +86,19 @@ func (c *Cache) tool(ctx context.Context, t tool) (string, error) {
 
 // goBuild builds the package pkg as seen from folder.
 func goBuild(ctx context.Context, folder, out, pkg string, flags ...string) error {
+	return goBuildWith(ctx, nil, folder, out, pkg, flags...)
+}
+
+// goBuildStatic is goBuild for a program that needs no file besides itself.
+func goBuildStatic(ctx context.Context, folder, out, pkg string) error {
+	return goBuildWith(ctx, []string{"CGO_ENABLED=0"}, folder, out, pkg)
+}
+
+func goBuildWith(ctx context.Context, env []string, folder, out, pkg string, flags ...string) error {
 	args := append([]string{"build", "-o", out}, flags...)
 	cmd := exec.CommandContext(ctx, "go", append(args, pkg)...)
 	cmd.Dir = folder
-	cmd.Env = append(os.Environ(), "GOWORK=off")
+	cmd.Env = append(append(os.Environ(), "GOWORK=off"), env...)
 	if output, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build %s: %w\n%s", pkg, err, lastLines(string(output), 20))
 	}

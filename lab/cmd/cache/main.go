@@ -17,9 +17,10 @@ import (
 const usage = `usage: cache VERB
   all               everything that tests and demo use
   control-plane     etcd and kube-apiserver
+  node              what a whole Kubernetes node runs, etcd and kube-apiserver included
   flink VERSION...  Flink distributions, as in: flink 2.3 1.20.3
   lint              golangci-lint; prints its path
-  needs             nothing: says what the machine lacks
+  needs, node-needs nothing: says what the machine lacks
   path              nothing: prints the cache's folder
   clean             removes everything again`
 
@@ -52,6 +53,9 @@ func do(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if verb == "needs" {
 		return lab.CheckNeeds(ctx)
 	}
+	if verb == "node-needs" {
+		return lab.CheckNodeNeeds()
+	}
 	cache, err := lab.OpenCache(lab.NewProgress(stderr))
 	if err != nil {
 		return err
@@ -61,6 +65,8 @@ func do(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return all(ctx, cache)
 	case verb == "control-plane" && len(versions) == 0:
 		return cache.ControlPlane(ctx)
+	case verb == "node" && len(versions) == 0:
+		return cache.Node(ctx)
 	case verb == "flink" && len(versions) > 0:
 		return flink(ctx, cache, versions)
 	case verb == "lint" && len(versions) == 0:
