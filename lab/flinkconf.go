@@ -28,7 +28,7 @@ type Settings struct {
 	// lock would still be there.
 	ClusterID string
 	Namespace string
-	// KubeConfig is what Flink reaches the API server with.
+	// KubeConfig is what Flink reaches the API server with; empty in a pod.
 	KubeConfig string
 	// Quorum is what Flink reaches ZooKeeper with.
 	Quorum string
@@ -82,7 +82,9 @@ func (s *Settings) keys() map[string]string {
 	if s.Backend == Kubernetes {
 		keys["kubernetes.cluster-id"] = s.ClusterID
 		keys["kubernetes.namespace"] = s.Namespace
-		keys["kubernetes.config.file"] = s.KubeConfig
+		if s.KubeConfig != "" {
+			keys["kubernetes.config.file"] = s.KubeConfig
+		}
 		for name, d := range map[string]time.Duration{
 			"retry-period": s.RetryPeriod, "lease-duration": s.LeaseDuration, "renew-deadline": s.RenewDeadline,
 		} {
