@@ -12,7 +12,7 @@ import (
 // left out, and the reason is among the problems: its lock runs out by itself.
 // Call it before Run.
 func (w *Watcher) Restore(s State) (restored leader.Restored, problems []error) {
-	restored.Releases = slices.Clone(s.Releases)
+	restored.Releases, restored.Pause = slices.Clone(s.Releases), s.Pause
 	for _, b := range s.Bindings {
 		if byContainer(b.Process) { // only the kubelet can say what became of it
 			restored.Bindings = append(restored.Bindings, b)

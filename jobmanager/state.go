@@ -20,6 +20,8 @@ type State struct {
 	Bindings []leader.Binding `json:"bindings"`
 	// Releases are the times of the recent releases, for the damper.
 	Releases []time.Time `json:"releases"`
+	// Pause is the last one heard of, which may be over.
+	Pause leader.Pause `json:"pause,omitzero"`
 }
 
 const (

@@ -38,6 +38,8 @@ func (r Rules) Decide(s State, in Input, now time.Time) (State, Decision) {
 		r.releaseDone(&s, in, now, &d)
 	case Refused:
 		s.guardOff = in.Reason
+	case PauseSet:
+		s.setPause(in.Pause, now, &d)
 	case Identified:
 		s.identity, s.identified = in.Self, true
 	case Attributed:

@@ -73,6 +73,8 @@ func TestDecide(t *testing.T) {
 				x.reads()
 				x.step(Refused{})
 			}},
+		{name: "a person has asked that nothing be freed", want: Paused, reason: "paused until 2026-01-01T01:00:00Z by ops (upgrade)",
+			play: func(x *script) { x.pauses(time.Hour); x.leads("A", 1); x.dies(1); x.reads() }},
 		{name: "the leader has died", want: Freeing, action: ActionRead,
 			play: func(x *script) { x.leads("A", 1); x.dies(1) }},
 		{name: "a read after the death shows that the dead hold the lock", want: Freeing, action: ActionRelease,

@@ -106,6 +106,10 @@ const (
 	CaseClosed
 	// LeaderPublished: the next leader after a case has told its address.
 	LeaderPublished
+	// PauseBegan: from now on nothing is freed, or until another time than before.
+	PauseBegan
+	// PauseEnded: it was ended or has run out.
+	PauseEnded
 )
 
 // Event is one of them.
@@ -114,7 +118,9 @@ type Event struct {
 	Holder  string
 	Process Process
 	Case    *Case
-	Reason  string
+	// Pause is set with PauseBegan and PauseEnded.
+	Pause  Pause
+	Reason string
 }
 
 // Decision is what Decide makes of one input.

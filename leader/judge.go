@@ -8,6 +8,7 @@ import (
 
 // judge names the situation and what is to be done about it.
 func (r Rules) judge(s *State, now time.Time, d *Decision) {
+	s.reviewPause(now, d)
 	r.reviewCase(s, now, d)
 	d.Outcome, d.Reason = r.name(s, now)
 	if r.deadAhead(*s, now) {
@@ -74,7 +75,7 @@ func (r Rules) worthACase(s State, holder string, now time.Time) bool {
 		return true
 	}
 	switch s.last.Ending {
-	case Expired, Damped, Forbidden, Waiting, GuardOff:
+	case Expired, Damped, Forbidden, Waiting, GuardOff, Paused:
 		return !s.last.LastRenewed.Equal(s.view.Renewed)
 	}
 	return true
@@ -111,7 +112,7 @@ func (r Rules) ending(s State, now time.Time) (Outcome, string, bool) {
 // from freeing it, if anything did.
 func (c Case) runOut(reason string) (Outcome, string, bool) {
 	switch c.Ending {
-	case Damped, Forbidden, Waiting, GuardOff:
+	case Damped, Forbidden, Waiting, GuardOff, Paused:
 		return c.Ending, c.Reason, true
 	}
 	return Expired, reason, true
@@ -218,6 +219,8 @@ func (r Rules) verdict(s State, holder string, death Death, now time.Time) (Outc
 		return Expired, "the death was too long ago to act on"
 	case s.guardOff != "":
 		return GuardOff, s.guardOff
+	case s.pausing(now):
+		return Paused, s.paused.String()
 	case r.damped(s, holder, now):
 		return Damped, fmt.Sprintf("%d JobManagers of this pod died leading within %v: the lease is left to run", r.DamperReleases, r.DamperWindow)
 	case now.Before(s.next) && s.refused != "":
@@ -295,6 +298,10 @@ func (r Rules) wake(s State, now time.Time) time.Time {
 		}
 	}
 	consider(s.next)
+	if s.pausing(now) {
+		consider(s.paused.Until)
+		consider(s.pausedBy)
+	}
 	if len(s.corpse.among) > 0 {
 		consider(s.corpse.at.Add(r.QueueFor))
 	}

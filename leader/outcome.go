@@ -37,6 +37,9 @@ const (
 	Waiting
 	// Forbidden: the holder is dead, and the backend does not permit freeing.
 	Forbidden
+	// Paused: the holder is dead, and a person has asked that nothing be freed for
+	// a while.
+	Paused
 	// Damped: the holder is dead, and so are its predecessors; the lease runs.
 	Damped
 	// Refuted: the lock was renewed after the death, so the holder lives after
@@ -55,7 +58,7 @@ const (
 
 var outcomeNames = [...]string{
 	"connecting", "absent", "retired", "unreadable", "vacant", "leading", "standby", "observing",
-	"unbound", "unbound-death", "guard-off", "freeing", "waiting", "forbidden", "damped", "refuted",
+	"unbound", "unbound-death", "guard-off", "freeing", "waiting", "forbidden", "paused", "damped", "refuted",
 	"expired", "freed", "superseded", "vacated",
 }
 

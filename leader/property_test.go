@@ -24,6 +24,8 @@ type twin struct {
 	bound map[string]Process
 	dead  map[Process]Death
 	guard bool
+	// pause stands until this time.
+	pause time.Time
 	// read is the last successful read, readBegun when it was asked for.
 	read      View
 	readBegun time.Time
@@ -73,6 +75,8 @@ func (w *twin) note(in Input, now time.Time) {
 		w.show(in.View)
 	case Refused:
 		w.guard = in.Reason == ""
+	case PauseSet:
+		w.pause = in.Pause.Until
 	case Ended:
 		if _, known := w.dead[in.Death.Process]; !known {
 			w.dead[in.Death.Process] = in.Death
@@ -142,6 +146,8 @@ func (w *twin) objection(a Action, now time.Time) string {
 		return "the record was written after the death"
 	case !w.guard:
 		return "the guard is off"
+	case now.Before(w.pause):
+		return "a pause stands"
 	case recent >= 3 && w.lastFree != a.Holder:
 		return "three deaths were acted on within a minute"
 	}
@@ -207,6 +213,11 @@ func (c *chaos) input() Input {
 		return Ended{Death{Process: process(1 + c.pick(8)), At: c.now, Proof: ProofPidfd}}
 	case 3:
 		return Refused{c.oneOf("", "", "", "paused")}
+	case 9:
+		if c.pick(2) == 0 {
+			return PauseSet{}
+		}
+		return PauseSet{Pause{At: c.now, Until: c.now.Add(time.Duration(1+c.pick(5)) * time.Second)}}
 	case 4, 5:
 		return Tick{}
 	case 6:

@@ -38,6 +38,8 @@ type Snapshot struct {
 	Demoted bool
 	// GuardOff says why nothing is ever freed; empty when the guard is on.
 	GuardOff string
+	// Pause is the one that stands; nil if none does.
+	Pause *Pause
 	// Open is the case being worked on, Last the one that ended last.
 	Open, Last *Case
 }
@@ -48,6 +50,10 @@ func (s State) snapshot(d Decision, now time.Time) *Snapshot {
 		View: s.view, Contact: s.contact, Lost: s.lost, LostAt: s.lostAt, Epoch: s.epoch, Since: s.sinceLocal,
 		Evidence: s.evidence, Looked: s.looked, Alive: s.alive(),
 		GuardOff: s.guardOff, Open: s.open, Last: s.last,
+	}
+	if s.pausing(now) {
+		p := s.paused
+		snap.Pause = &p
 	}
 	if b, ok := s.binding(s.view.Tenure.Holder); ok && s.view.Lock == LockHeld {
 		snap.Bound = &b

@@ -51,6 +51,12 @@ type State struct {
 	identified bool
 	// guardOff says why nothing may be bound or freed at all; "" when it may.
 	guardOff string
+	// paused is the pause last told, which may be over; pausedBy is when it is at the
+	// latest, zero if it was not told since the start. toldPause is the one that was
+	// told to people as begun, and not yet as ended.
+	paused    Pause
+	pausedBy  time.Time
+	toldPause Pause
 
 	// wantLook is the holder for which processes are to be looked at.
 	wantLook string
@@ -115,6 +121,9 @@ type Restored struct {
 	// Deaths of bound processes that ended while no sidecar was watching.
 	Deaths   []Death
 	Releases []time.Time
+	// Pause is the last one told, so that it stands before the cluster's state has
+	// been read again.
+	Pause Pause
 }
 
 // NewState returns the state of a member that starts with what its predecessor
@@ -124,6 +133,7 @@ func NewState(r Restored) State {
 		bindings: slices.Clone(r.Bindings),
 		deaths:   slices.Clone(r.Deaths),
 		releases: slices.Clone(r.Releases),
+		paused:   r.Pause,
 	}
 	s.verify = len(s.deaths) > 0
 	return s
@@ -131,7 +141,7 @@ func NewState(r Restored) State {
 
 // Memory returns what has to outlive this process.
 func (s State) Memory() Restored {
-	return Restored{Bindings: slices.Clone(s.bindings), Releases: slices.Clone(s.releases)}
+	return Restored{Bindings: slices.Clone(s.bindings), Releases: slices.Clone(s.releases), Pause: s.paused}
 }
 
 func (s State) binding(holder string) (Binding, bool) {

@@ -29,7 +29,7 @@ func (m *memory) restore(w *jobmanager.Watcher) leader.Restored {
 }
 
 func (m *memory) save(r leader.Restored) {
-	err := jobmanager.SaveState(m.dir, jobmanager.State{Bindings: r.Bindings, Releases: r.Releases})
+	err := jobmanager.SaveState(m.dir, jobmanager.State{Bindings: r.Bindings, Releases: r.Releases, Pause: r.Pause})
 	if err != nil && !m.failed {
 		m.log.Warn("the binding cannot be saved: if the sidecar restarts, a lock taken before will not be freed (--state-dir)", zap.Error(err))
 	}

@@ -106,6 +106,8 @@ type world struct {
 	result    Result
 	// crashing: whoever is granted the lock dies soon, until this time.
 	crashing time.Duration
+	// pause is the one that stands for all, as the cluster's state holds it.
+	pause leader.Pause
 	// early: the next one that is granted the lock dies after so long.
 	early time.Duration
 }

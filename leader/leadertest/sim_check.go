@@ -48,6 +48,10 @@ type sidecarCheck struct {
 	reads  []seenRead
 	// acquired is when each holder had taken the lock as it was bound.
 	acquired map[string]string
+	// pause is the one that was last told, paused until when it stands at the latest
+	// by true time.
+	pause  leader.Pause
+	paused time.Duration
 }
 
 type seenRead struct {
@@ -59,11 +63,18 @@ func (c *sidecarCheck) begin() {
 	c.deaths = map[leader.Process]time.Duration{}
 	c.acquired = map[string]string{}
 	c.reads = nil
+	c.pause, c.paused = leader.Pause{}, 0
 }
 
 func (c *sidecarCheck) known(s *sidecar, p leader.Process) {
 	if _, before := c.deaths[p]; !before {
 		c.deaths[p] = s.m.w.now
+	}
+}
+
+func (c *sidecarCheck) told(s *sidecar, p leader.Pause) {
+	if !p.Equal(c.pause) {
+		c.pause, c.paused = p, s.m.w.now+s.m.trueTime(p.Until.Sub(p.At))
 	}
 }
 
@@ -88,6 +99,9 @@ func (c *sidecarCheck) decided(s *sidecar, in leader.Input, d leader.Decision) {
 	}
 	if done, isRelease := in.(leader.ReleaseDone); isRelease && done.Err == nil && !anyFreed(d) {
 		w.broken("the story", "member %d's release took effect and no case was closed as freed", s.m.n)
+	}
+	if d.Action.Kind == leader.ActionRelease && w.now < c.paused && s.m.clock().Before(c.pause.Until) {
+		w.broken("the pause", "member %d releases the lock of %s, %v before the end of a pause", s.m.n, d.Action.Holder, c.paused-w.now)
 	}
 	if d.Outcome == leader.Refuted {
 		w.broken("the binding", "member %d takes the holder for alive that it had bound and that had died", s.m.n)

@@ -37,6 +37,7 @@ const (
 	faultGuardOff
 	faultDamage
 	faultJobEnds
+	faultPause
 	faultFastRestart // counted where it happens
 	faultKinds
 )
@@ -48,7 +49,7 @@ var faultNames = [faultKinds]string{
 	"sidecar stopped and continued", "sidecar killed, with its memory", "sidecar killed, without its memory",
 	"release lost", "reply to a release lost", "release meets a conflict", "outage for all", "member cut off",
 	"member's requests hang", "slow network", "gap in the watch", "gap, then a view from the past", "late views",
-	"other writer", "permission missing", "guard switched off", "record damaged and repaired", "job ends, object removed",
+	"other writer", "permission missing", "guard switched off", "record damaged and repaired", "job ends, object removed", "pause",
 	"JobManager restarted within 200 ms",
 }
 
@@ -126,6 +127,11 @@ func (k faultKind) strike(w *world, f fault) {
 	case faultOtherWriter:
 		for i := range 5 {
 			w.in(f.lasts*time.Duration(i)/5, w.election.disturb)
+		}
+	case faultPause:
+		w.pauseFor(m, f.lasts)
+		if f.lasts > time.Second && f.member == 0 {
+			w.in(f.lasts/2, func() { w.tellPause(leader.Pause{}) })
 		}
 	case faultDamage:
 		w.election.damage()

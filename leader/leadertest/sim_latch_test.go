@@ -55,7 +55,7 @@ func TestLatchSimulation(t *testing.T) {
 	if c.coverage.Releases < latchSimulations || len(c.with) == 0 {
 		t.Errorf("%d releases in %d runs, %d comparisons", c.coverage.Releases, latchSimulations, len(c.with))
 	}
-	for _, o := range []leader.Outcome{leader.Freed, leader.Expired, leader.Retired, leader.Damped} {
+	for _, o := range []leader.Outcome{leader.Freed, leader.Expired, leader.Retired, leader.Damped, leader.Paused} {
 		if c.coverage.Endings[o] == 0 {
 			t.Errorf("no case has ended as %s", o)
 		}

@@ -86,6 +86,7 @@ func (s *sidecar) start(memory leader.Restored) {
 	s.saved = memory
 	s.state = leader.NewState(memory)
 	s.m.w.tracef("member %d: sidecar starts with %d bindings", s.m.n, len(memory.Bindings))
+	s.hearPause() // before anything else, as the daemon does
 	s.step(leader.Tick{})
 	s.processesChanged()
 	s.connect(false)

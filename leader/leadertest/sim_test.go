@@ -222,7 +222,7 @@ func (c *campaign) report(t *testing.T) {
 			line(c.coverage.Outcomes[o], 100, "outcome "+o.String())
 		}
 	}
-	for _, o := range []leader.Outcome{leader.Freed, leader.Superseded, leader.Vacated, leader.Retired, leader.Unreadable, leader.Expired, leader.Damped, leader.Forbidden, leader.Waiting, leader.GuardOff} {
+	for _, o := range []leader.Outcome{leader.Freed, leader.Superseded, leader.Vacated, leader.Retired, leader.Unreadable, leader.Expired, leader.Damped, leader.Forbidden, leader.Waiting, leader.GuardOff, leader.Paused} {
 		line(c.coverage.Endings[o], 20, "case ended as "+o.String())
 	}
 	for k := range faultKinds {

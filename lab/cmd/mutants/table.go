@@ -57,6 +57,14 @@ var mutants = []mutant{
 		old: "return len(s.recentReleases(r, now)) >= r.DamperReleases", new: "return false",
 	},
 	{
+		rule: "a pause stands", file: "leader/judge.go", pkg: "leader", test: "TestNothingIsFreedWhilePausedAndAllIsFreedThen",
+		old: "	case s.pausing(now):\n", new: "	case s.pausing(now.Add(time.Hour)):\n",
+	},
+	{
+		rule: "a pause ends by its own length", file: "leader/pause.go", pkg: "leader", test: "TestPauseToldAgainIsNoLonger",
+		old: "if p.Equal(s.paused) && !s.pausedBy.IsZero() {", new: "if p.Equal(s.paused) && s.pausedBy.IsZero() {",
+	},
+	{
 		rule: "the owner of a place is read again", file: "leader/zookeeper/release.go", pkg: "leader/zookeeper", test: "TestIntegrationBackend",
 		old: "case stat.EphemeralOwner != p.owner || stat.Czxid != p.czxid:", new: "case false:",
 	},
