@@ -129,9 +129,9 @@ func (k faultKind) strike(w *world, f fault) {
 			w.in(f.lasts*time.Duration(i)/5, w.election.disturb)
 		}
 	case faultPause:
-		w.pauseFor(m, f.lasts)
+		w.pauseFor(m, 2*f.lasts)
 		if f.lasts > time.Second && f.member == 0 {
-			w.in(f.lasts/2, func() { w.tellPause(leader.Pause{}) })
+			w.in(f.lasts, func() { w.tellPause(leader.Pause{}) })
 		}
 	case faultDamage:
 		w.election.damage()
