@@ -45,6 +45,8 @@ func zookeeperOptions(conf flinkconf.Config, clusterID string) (zookeeper.Option
 		return o, refuse("%s: nodes are their creator's alone, and %s gives this sidecar no identity (Kerberos is not supported)", zk.ACL, zkAuthorization)
 	case acl != "open" && acl != "creator":
 		return o, refuse("%s: neither open nor creator", zk.ACL)
+	default:
+		o.Creator = acl == "creator"
 	}
 	o.TLS, err = zookeeperTLS(javaProperties(zk.Raw))
 	return o, err

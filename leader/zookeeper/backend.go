@@ -32,6 +32,9 @@ type Options struct {
 	// TLS is nil for plain connections.
 	TLS  *tls.Config
 	Auth []Auth
+	// Creator makes nodes their creator's alone (high-availability.zookeeper.client.acl:
+	// creator); else they are everybody's.
+	Creator bool
 	// SessionTimeout is the longest that a dead session can last: how long nodes
 	// of a released one are looked for.
 	SessionTimeout time.Duration

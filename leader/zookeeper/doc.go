@@ -9,8 +9,9 @@
 // with those left, the next leader could not remove what it has replaced. Each
 // node has a name that is never used twice, its owner is read again just before,
 // and the delete names its version. A connection_info is never deleted: its path
-// is the same for every leader, and ZooKeeper knows no delete-if-owner. Nothing is
-// ever created or written.
+// is the same for every leader, and ZooKeeper knows no delete-if-owner. Of what is
+// Flink's nothing is ever created or written; the sidecars' own state is in a node
+// beside it, flink-ha/state (State).
 //
 // The layout is that of Flink 1.18, 1.20 and 2.3 (Curator 5.4 and 5.9), read on
 // running clusters.

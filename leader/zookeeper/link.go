@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-zookeeper/zk"
 
+	"flink-ha-sidecar/hastate"
 	"flink-ha-sidecar/leader"
 )
 
@@ -22,8 +23,8 @@ const (
 	// maxPacket bounds what is read in one reply: above what a server sends by
 	// default (1 MiB), so that only a store with larger limits can exceed it.
 	maxPacket = 8 << 20
-	// maxRequest bounds what is sent; requests are paths.
-	maxRequest = 64 << 10
+	// maxRequest bounds what is sent: paths, and the cluster's state.
+	maxRequest = hastate.MaxBytes + 16<<10
 )
 
 // link is one TCP connection to one server with a session of its own. It is used
