@@ -39,6 +39,9 @@ type Options struct {
 	Pod, URL string
 	// Told is called with the pause as often as it is seen. May be nil.
 	Told func(context.Context, leader.Pause)
+	// Well is called with whether the document is seen and written, when that changes.
+	// May be nil.
+	Well func(bool)
 }
 
 // Keeper is one sidecar's part in the document. Nothing of it blocks the loop that
@@ -53,6 +56,7 @@ type Keeper struct {
 	order    uint64
 	pending  []report
 	trouble  trouble
+	well     bool
 }
 
 // report is a change that waits to be written.

@@ -23,6 +23,15 @@ func (k *Keeper) Trouble() string {
 	return k.trouble.unwritten
 }
 
+// toldWell passes on whether all is well; k.mu is held.
+func (k *Keeper) toldWell() {
+	well := k.known && k.trouble.unread == "" && k.trouble.unwritten == ""
+	if well != k.well && k.Well != nil {
+		k.Well(well)
+	}
+	k.well = well
+}
+
 // saw takes in a version unless a newer one was seen, and returns the newest
 // document with what is wrong with it. What does not parse is taken from what was
 // seen before.
@@ -40,6 +49,7 @@ func (k *Keeper) saw(v Version) (Document, error) {
 		k.order = v.Order
 	}
 	k.document, k.known = d, true
+	defer k.toldWell()
 	if k.trouble.unread != "" {
 		k.Log.Info("the cluster's state can be read again", zap.String("state", k.Store.Name()))
 		k.trouble.unread = ""
@@ -73,6 +83,7 @@ func (d Document) fill(before Document) Document {
 func (k *Keeper) lost(err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	defer k.toldWell()
 	if k.trouble.unread == "" {
 		k.Log.Warn("the cluster's state cannot be watched: a pause would not be seen; the guard goes on", zap.String("state", k.Store.Name()), zap.Error(err))
 	}
@@ -85,6 +96,7 @@ func (k *Keeper) lost(err error) {
 func (k *Keeper) wrote(err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	defer k.toldWell()
 	switch {
 	case err == nil && k.trouble.unwritten != "":
 		k.trouble.unwritten = ""

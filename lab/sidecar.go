@@ -41,13 +41,19 @@ func BuildSidecar(ctx context.Context, progress *Progress, dir string, race bool
 // them: on the lock of their cluster by name, and on the pods, whose names a Role
 // cannot know. Without a lock they are on every lock of the namespace.
 func SidecarRules(lock string) []rbacv1.PolicyRule {
-	var locks []string
-	if lock != "" {
-		locks = []string{lock}
+	var locks, states []string
+	if id, is := strings.CutSuffix(lock, "-cluster-config-map"); is {
+		locks, states = []string{lock}, []string{id + "-ha-state"}
+	}
+	rule := func(resource string, names []string, verbs ...string) rbacv1.PolicyRule {
+		return rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{resource}, ResourceNames: names, Verbs: verbs}
 	}
 	return []rbacv1.PolicyRule{
-		{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: locks, Verbs: []string{"get", "watch", "patch"}},
-		{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"get", "watch"}},
+		rule("configmaps", locks, "get", "watch", "patch"),
+		rule("configmaps", states, "get", "watch", "update"),
+		rule("configmaps", nil, "create"),
+		rule("pods", nil, "get", "watch"),
+		rule("events", nil, "create"),
 	}
 }
 
@@ -138,6 +144,17 @@ func (c *Sidecar) Check(ctx context.Context) (code int, text string, took time.D
 		return -1, err.Error(), took
 	}
 	return cmd.ProcessState.ExitCode(), string(output), took
+}
+
+// Command runs the sidecar's program with these arguments and its socket, as somebody
+// in its pod would, and returns what it wrote and its exit code.
+func (c *Sidecar) Command(ctx context.Context, args ...string) (text string, code int) {
+	cmd := exec.CommandContext(ctx, c.binary, append(args, "--socket", c.Socket)...)
+	output, err := cmd.CombinedOutput()
+	if err != nil && cmd.ProcessState == nil {
+		return err.Error(), -1
+	}
+	return string(output), cmd.ProcessState.ExitCode()
 }
 
 // Log is the path of its log, JSON lines.

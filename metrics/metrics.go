@@ -22,6 +22,8 @@ type Metrics struct {
 	watchRestarts   prometheus.Counter
 	unboundDeaths   prometheus.Counter
 	checks          *prometheus.CounterVec
+	events          *prometheus.CounterVec
+	stateUp         prometheus.Gauge
 	stuck           prometheus.Counter
 }
 
@@ -39,7 +41,7 @@ func New(reg prometheus.Registerer, version string, snapshot func() *leader.Snap
 		}),
 		releases: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "flink_ha_releases_total",
-			Help: "Locks of dead JobManagers, by how it ended (freed, superseded, vacated, expired, damped, refuted, retired, forbidden, waiting, unreadable) and by proof of death (process, kubelet).",
+			Help: "Locks of dead JobManagers, by how it ended (freed, superseded, vacated, expired, damped, paused, refuted, retired, forbidden, waiting, unreadable) and by proof of death (process, kubelet).",
 		}, []string{"outcome", "proof"}),
 		releaseDuration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "flink_ha_release_duration_seconds",
@@ -67,6 +69,14 @@ func New(reg prometheus.Registerer, version string, snapshot func() *leader.Snap
 			Name: "flink_ha_jobmanager_checks_total",
 			Help: "Questions put to this pod's JobManager by check (rest, rpc) and outcome (ok, silent).",
 		}, []string{"check", "outcome"}),
+		events: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "flink_ha_events_total",
+			Help: "Kubernetes Events about this pod by outcome (sent, dropped, forbidden, failed).",
+		}, []string{"outcome"}),
+		stateUp: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "flink_ha_state_up",
+			Help: "1 while the cluster's state (pause and history) is seen and can be written.",
+		}),
 		stuck: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "flink_ha_jobmanager_stuck_total",
 			Help: "Times that this pod's JobManager was found stuck.",
@@ -78,7 +88,7 @@ func New(reg prometheus.Registerer, version string, snapshot func() *leader.Snap
 	})
 	build.Set(1)
 	reg.MustRegister(m.leaderChanges, m.releases, m.releaseDuration, m.phases, m.requests, m.watchRestarts,
-		m.unboundDeaths, m.checks, m.stuck, build, gauges{snapshot, verdict})
+		m.unboundDeaths, m.checks, m.events, m.stateUp, m.stuck, build, gauges{snapshot, verdict})
 	return m
 }
 
@@ -96,6 +106,12 @@ func (m *Metrics) Checked(check string, ok bool) {
 	}
 	m.checks.WithLabelValues(check, outcome).Inc()
 }
+
+// Event counts one Kubernetes Event by what became of it.
+func (m *Metrics) Event(outcome string) { m.events.WithLabelValues(outcome).Inc() }
+
+// StateUp says whether the cluster's state is seen and written.
+func (m *Metrics) StateUp(up bool) { m.stateUp.Set(one(up)) }
 
 // Stuck counts a JobManager that was found stuck.
 func (m *Metrics) Stuck() { m.stuck.Inc() }
@@ -148,6 +164,8 @@ var (
 		"1 while a JobManager of this pod has come up and is not stuck.", nil, nil)
 	descStuck = prometheus.NewDesc("flink_ha_jobmanager_stuck",
 		"1 while this pod's JobManager lives and gives no sign of life.", nil, nil)
+	descPaused = prometheus.NewDesc("flink_ha_paused",
+		"1 while a pause stands and no lock is freed.", nil, nil)
 	descAge = prometheus.NewDesc("flink_ha_lock_age_seconds",
 		"Seconds since the lock was last renewed, by the record's own time; absent while nobody holds it.", nil, nil)
 	descMargin = prometheus.NewDesc("flink_ha_lock_margin_seconds",
@@ -156,7 +174,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (g gauges) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descUp, descLeading, descServing, descStuck, descAge, descMargin} {
+	for _, d := range []*prometheus.Desc{descUp, descLeading, descServing, descStuck, descPaused, descAge, descMargin} {
 		ch <- d
 	}
 }
@@ -172,6 +190,7 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 	v := g.verdict()
 	tell(descServing, one(v.Serving && !v.Stuck))
 	tell(descStuck, one(v.Stuck))
+	tell(descPaused, one(s.Pause != nil && now.Before(s.Pause.Until)))
 	if s.View.Lock != leader.LockHeld || s.View.Lease == 0 {
 		return
 	}

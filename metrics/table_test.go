@@ -50,6 +50,7 @@ func codedMetrics(t *testing.T) map[string]string {
 	}, noVerdict)
 	m.Request("get", "ok")
 	m.Checked("rest", true)
+	m.Event("sent")
 	for _, d := range failover() {
 		m.Decided(d)
 	}

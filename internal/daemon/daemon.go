@@ -14,8 +14,10 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"flink-ha-sidecar/hastate"
 	"flink-ha-sidecar/health"
 	"flink-ha-sidecar/internal/control"
+	"flink-ha-sidecar/internal/events"
 	"flink-ha-sidecar/internal/server"
 	"flink-ha-sidecar/internal/status"
 	"flink-ha-sidecar/jobmanager"
@@ -60,6 +62,11 @@ type daemon struct {
 	server     *server.Server
 	// socket is nil where it could not be made.
 	socket *control.Server
+	// keeper and journal are this sidecar's part in what all of the cluster share,
+	// events tells people of it through Kubernetes; nil where that cannot be.
+	keeper  *hastate.Keeper
+	journal *journal
+	events  *events.Recorder
 }
 
 func newDaemon(s Settings, p *plan, log *zap.Logger) (_ *daemon, err error) {
@@ -71,7 +78,10 @@ func newDaemon(s Settings, p *plan, log *zap.Logger) (_ *daemon, err error) {
 		return nil, err
 	}
 	l := newLocator(d.loop.Snapshot, p)
-	d.pulse = d.newPulse(s, l, m)
+	if d.events, err = newRecorder(s, p, m, log); err != nil {
+		return nil, err
+	}
+	d.pulse = d.newPulse(s, l, m, crier{d.events})
 	d.watcher, err = jobmanager.New(jobmanager.Options{Match: s.Match, PIDFile: s.PIDFile}, zap.NewNop()) // the reporter tells all of it
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfiguration, err)
@@ -88,7 +98,9 @@ func newDaemon(s Settings, p *plan, log *zap.Logger) (_ *daemon, err error) {
 // listen opens the network port and the socket.
 func (d *daemon) listen(s Settings, registry *prometheus.Registry) (err error) {
 	o := server.Options{Address: s.Listen, Health: d.inputs, Metrics: registry, Document: func() status.Document {
-		return status.Of(d.loop.Snapshot(), d.pulse.Verdict(), d.plan.cluster(s), time.Now())
+		document := status.Of(d.loop.Snapshot(), d.pulse.Verdict(), d.plan.cluster(s), time.Now())
+		document.State = d.stateStatus()
+		return document
 	}}
 	if s.TLSCertFile != "" {
 		c, err := server.NewCertificate(s.TLSCertFile, s.TLSKeyFile, d.log)
@@ -119,13 +131,38 @@ func (d *daemon) wire(s Settings, l *locator, m *metrics.Metrics) (err error) {
 	d.loop.Told = told
 	d.loop.Restored = memory.restore(d.watcher)
 	d.loop.Save = memory.save
-	d.loop.Report = (&reporter{log: d.log, metrics: m, lease: d.plan.lease}).report
+	if err := d.share(s, m, processes.tell); err != nil {
+		return err
+	}
+	tell, cry := &reporter{log: d.log, metrics: m, lease: d.plan.lease}, crier{d.events}
+	d.loop.Report = func(s *leader.Snapshot, decision leader.Decision) {
+		tell.report(s, decision)
+		cry.cry(s, decision)
+		d.journal.note(s, decision)
+	}
 	if z, ok := d.backend.(*zookeeper.Backend); ok {
 		d.attributor = &attributor{
 			log: d.log, snapshot: d.loop.Snapshot, look: d.watcher.Look, ask: z.Connections, sockets: jobmanager.Sockets,
 			tell: processes.tell, shared: s.SharedNetwork,
 		}
 	}
+	return nil
+}
+
+// share prepares this sidecar's part in the cluster's state.
+func (d *daemon) share(s Settings, m *metrics.Metrics, tell func(context.Context, leader.Input)) error {
+	store, done, err := newStateStore(d.plan, m)
+	if err != nil {
+		return err
+	}
+	before := d.done
+	d.done = func() { done(); before() }
+	d.keeper = hastate.NewKeeper(hastate.Options{
+		Store: store, Log: d.log, Pod: first(s.PodName, d.plan.self.IP.String()), URL: d.networkURL(s.TLSCertFile != ""), Well: m.StateUp,
+		Told: func(ctx context.Context, p leader.Pause) { tell(ctx, leader.PauseSet{Pause: p}) },
+	})
+	d.journal = &journal{keeper: d.keeper, historian: hastate.Historian{Pod: d.keeper.Pod}}
+	d.handleState(s)
 	return nil
 }
 
@@ -156,7 +193,16 @@ func (d *daemon) run(ctx context.Context) error {
 		return nil
 	})
 	g.Go(func() error {
+		d.keeper.Run(serving)
+		return nil
+	})
+	g.Go(func() error {
+		d.events.Run(serving)
+		return nil
+	})
+	g.Go(func() error {
 		defer stop()
+		d.recallPause(ctx)
 		looping, cancel := context.WithCancel(ctx)
 		defer cancel()
 		defer context.AfterFunc(serving, cancel)() // a port that breaks ends the sidecar

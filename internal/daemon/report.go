@@ -89,6 +89,10 @@ func (r *reporter) event(e leader.Event) {
 		r.log.Info("a dead JobManager holds the lock", fields...)
 	case leader.CaseClosed:
 		r.closed(e, holder, pid)
+	case leader.PauseBegan:
+		r.log.Warn("paused: no lock is freed", zap.Time("until", e.Pause.Until), zap.String("by", e.Pause.By), zap.String("reason", e.Pause.Reason))
+	case leader.PauseEnded:
+		r.log.Info("the pause is over")
 	case leader.LeaderPublished:
 		r.log.Info("next leader published", holder, zap.Duration("since_death", e.Case.Published.Sub(e.Case.Death.At)))
 	}

@@ -18,7 +18,7 @@ import (
 )
 
 // newPulse makes the one that asks the JobManager.
-func (d *daemon) newPulse(s Settings, l *locator, m *metrics.Metrics) *pulse.Watcher {
+func (d *daemon) newPulse(s Settings, l *locator, m *metrics.Metrics, cry crier) *pulse.Watcher {
 	client := rest.New(d.plan.roots, d.log)
 	g := &signs{snapshot: d.loop.Snapshot}
 	if z, ok := d.backend.(*zookeeper.Backend); ok {
@@ -36,7 +36,7 @@ func (d *daemon) newPulse(s Settings, l *locator, m *metrics.Metrics) *pulse.Wat
 			m.Checked("rpc", a.OK)
 			return a
 		},
-		Report: (&pulseReporter{log: d.log, metrics: m}).report,
+		Report: (&pulseReporter{log: d.log, metrics: m, cry: cry}).report,
 	}
 }
 
@@ -60,6 +60,7 @@ func restRoots(file string) (*x509.CertPool, error) {
 type pulseReporter struct {
 	log     *zap.Logger
 	metrics *metrics.Metrics
+	cry     crier
 	last    pulse.Verdict
 	detail  string
 }
@@ -74,6 +75,7 @@ func (r *pulseReporter) report(v pulse.Verdict) {
 	case v.Process == leader.Process{}:
 	case v.Stuck && !before.Stuck:
 		r.metrics.Stuck()
+		r.cry.stuck(v)
 		r.log.Warn("the JobManager is stuck; nothing is freed because of that, its liveness probe fails",
 			append(fields, zap.String("reason", v.Reason()), zap.Duration("silent", v.Silence()))...)
 	case before.Stuck && !v.Stuck:

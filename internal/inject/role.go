@@ -24,6 +24,23 @@ func PodRule() rbacv1.PolicyRule {
 	return rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"get", "watch"}}
 }
 
+// StateRules are for what the sidecars of a cluster share: pause and history, by
+// name. What does not exist yet cannot be named in a right to create it.
+func StateRules(clusterID string) []rbacv1.PolicyRule {
+	return []rbacv1.PolicyRule{
+		{
+			APIGroups: []string{""}, Resources: []string{"configmaps"},
+			ResourceNames: []string{clusterID + "-ha-state"}, Verbs: []string{"get", "watch", "update"},
+		},
+		{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: []string{"create"}},
+	}
+}
+
+// EventRule lets a sidecar tell of its pod in Events.
+func EventRule() rbacv1.PolicyRule {
+	return rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"events"}, Verbs: []string{"create"}}
+}
+
 // The parts of a Role and its binding, in the order in which they are written.
 type (
 	rbacObject struct {
@@ -97,19 +114,18 @@ func (c Cluster) grants() ([]grant, error) {
 		return nil, err
 	}
 	name := "flink-ha-" + strings.ToLower(id)
+	pods := []rbacv1.PolicyRule{PodRule(), EventRule()}
+	lock := append([]rbacv1.PolicyRule{LockRule(c.ID)}, StateRules(c.ID)...)
 	switch {
 	case c.Backend == "zookeeper":
-		return []grant{{name, c.Pods, []rbacv1.PolicyRule{PodRule()}}}, nil
+		return []grant{{name, c.Pods, pods}}, nil
 	case c.Namespace == c.Pods, c.Namespace == "":
-		return []grant{{name, c.Pods, []rbacv1.PolicyRule{LockRule(c.ID), PodRule()}}}, nil
+		return []grant{{name, c.Pods, append(lock, pods...)}}, nil
 	case c.Pods == "":
 		// The manifest goes wherever kubectl is told, which is where the lock is.
-		return []grant{{name, c.Namespace, []rbacv1.PolicyRule{LockRule(c.ID), PodRule()}}}, nil
+		return []grant{{name, c.Namespace, append(lock, pods...)}}, nil
 	}
-	return []grant{
-		{name, c.Namespace, []rbacv1.PolicyRule{LockRule(c.ID)}},
-		{name + "-pods", c.Pods, []rbacv1.PolicyRule{PodRule()}},
-	}, nil
+	return []grant{{name, c.Namespace, lock}, {name + "-pods", c.Pods, pods}}, nil
 }
 
 func (g grant) objects(c Cluster) []rbacObject {

@@ -27,6 +27,10 @@ type Document struct {
 	Lock       Lock       `json:"lock"`
 	JobManager JobManager `json:"jobmanager"`
 	LastDeath  *Case      `json:"last_death"` // null until a leader of this pod has died
+	// Pause stands for the whole cluster; null while none does.
+	Pause *leader.Pause `json:"pause"`
+	// State is where the pause and the history are kept.
+	State State `json:"state"`
 }
 
 // Cluster names what is watched.
@@ -120,6 +124,9 @@ func Of(s *leader.Snapshot, v pulse.Verdict, c Cluster, now time.Time) Document 
 		Format: Format, At: now, Cluster: c, Outcome: s.Outcome.String(), Reason: s.Reason,
 		Backend: Backend{Contact: s.Contact, Lost: s.Lost},
 		Lock:    Lock{State: "unknown"}, JobManager: jobManagerOf(s, v), LastDeath: caseOf(s.Last),
+	}
+	if s.Pause != nil && now.Before(s.Pause.Until) {
+		d.Pause = s.Pause
 	}
 	if s.Open != nil {
 		d.LastDeath = caseOf(s.Open)

@@ -16,6 +16,9 @@ func WriteTable(out io.Writer, d Document) error {
 	}
 	row("CLUSTER", "%s in namespace %s, %s HA", d.Cluster.ID, d.Cluster.Namespace, d.Cluster.Backend)
 	row("STATE", "%s: %s", d.Outcome, d.Reason)
+	if d.Pause != nil {
+		row("PAUSED", "nothing is freed: %s", d.Pause)
+	}
 	switch {
 	case !d.Backend.Contact:
 		row("BACKEND", "no contact yet: %s", orDash(d.Backend.Lost))
@@ -47,6 +50,9 @@ func WriteTable(out io.Writer, d Document) error {
 	}
 	if c := d.LastDeath; c != nil {
 		row("LAST DEATH", "%s", c.line())
+	}
+	if d.State.Trouble != "" {
+		row("SHARED STATE", "pause and history may be missing: %s", d.State.Trouble)
 	}
 	return w.Flush()
 }

@@ -79,7 +79,8 @@ func (p *parts) start() (err error) {
 	if p.control, err = lab.StartControlPlane(ctx, cache, data); err != nil {
 		return err
 	}
-	p.kubeConfig, _, err = p.control.UserKubeConfig(ctx, "default", onConfigMaps("get", "watch", "patch"))
+	p.kubeConfig, _, err = p.control.UserKubeConfig(ctx, "default", onConfigMaps("get", "watch", "patch", "create", "update"),
+		rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"events"}, Verbs: []string{"create"}})
 	return err
 }
 
