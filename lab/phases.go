@@ -2,8 +2,11 @@ package lab
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -58,6 +61,62 @@ type Failover struct {
 // All times come from one clock, this machine's: the wall clock of Flink's log in
 // milliseconds, and of this program.
 func (c *Cluster) Fail(ctx context.Context, s syscall.Signal, seen func(Phase, time.Duration)) (*Failover, error) {
+	return c.fail(ctx, s, seen, func(leader *JobManager) (time.Time, error) { return leader.Signal(s) })
+}
+
+// Handover has the leader's sidecar hand over, and measures it as [Cluster.Fail] does,
+// from the moment at which the JobManager was told to end: that was after a checkpoint.
+// It returns the sidecar's own report as well.
+func (c *Cluster) Handover(ctx context.Context, seen func(Phase, time.Duration), flags ...string) (*Failover, HandoverReport, error) {
+	var report HandoverReport
+	if err := c.waitForReadyStandby(ctx); err != nil {
+		return nil, report, err
+	}
+	f, err := c.fail(ctx, syscall.SIGTERM, seen, func(leader *JobManager) (time.Time, error) {
+		text, code := c.SidecarOf(leader).Command(ctx, append([]string{"handover", "-o", "json"}, flags...)...)
+		if code != 0 {
+			return time.Time{}, fmt.Errorf("hand over: exit code %d: %s", code, strings.TrimSpace(text))
+		}
+		err := json.Unmarshal([]byte(text), &report)
+		return report.EndAt, err
+	})
+	return f, report, err
+}
+
+// waitForReadyStandby waits until the sidecar of another than the leader says that its
+// JobManager is ready to take over.
+func (c *Cluster) waitForReadyStandby(ctx context.Context) error {
+	client := &http.Client{Timeout: time.Second}
+	return c.poll(ctx, "a ready standby", func() (bool, error) {
+		for _, j := range c.Standbys(c.LeaderNow()) {
+			response, err := client.Get(c.SidecarOf(j).URL() + "/standby")
+			if err != nil {
+				continue
+			}
+			response.Body.Close()
+			if response.StatusCode == http.StatusOK {
+				return true, nil
+			}
+		}
+		return len(c.JobManagers) == 1, nil
+	})
+}
+
+// HandoverReport is what a sidecar tells of a handover, as far as it is used here.
+type HandoverReport struct {
+	Checkpoint   string    `json:"checkpoint"`
+	CheckpointMS int64     `json:"checkpoint_ms"`
+	By           string    `json:"by"`
+	EndAt        time.Time `json:"end_at"`
+	EndedMS      *int64    `json:"ended_ms"`
+	Outcome      string    `json:"outcome"`
+	GrantedMS    *int64    `json:"granted_ms"`
+	PublishedMS  *int64    `json:"published_ms"`
+	Leader       string    `json:"leader"`
+}
+
+// fail measures what comes of an end that end brings about, at the time it returns.
+func (c *Cluster) fail(ctx context.Context, s syscall.Signal, seen func(Phase, time.Duration), end func(leader *JobManager) (time.Time, error)) (*Failover, error) {
 	leader := c.LeaderNow()
 	if leader == nil {
 		return nil, errors.New("end the leader: nobody leads")
@@ -68,7 +127,7 @@ func (c *Cluster) Fail(ctx context.Context, s syscall.Signal, seen func(Phase, t
 	}
 	victim, tenure := leader.Process(), c.Lock.Last()
 	f := &Failover{Signal: s, Leader: leader.Name, After: map[Phase]time.Duration{}}
-	if f.At, err = victim.Signal(s); err != nil {
+	if f.At, err = end(leader); err != nil {
 		return nil, err
 	}
 	told := map[Phase]bool{}

@@ -163,7 +163,10 @@ func (d *daemon) share(s Settings, m *metrics.Metrics, tell func(context.Context
 	})
 	d.journal = &journal{keeper: d.keeper, historian: hastate.Historian{Pod: d.keeper.Pod}}
 	d.handleState(s)
-	return nil
+	if d.socket == nil {
+		return nil
+	}
+	return d.newHandover(s)
 }
 
 // ownedBy hears once of what kind the owner of this pod is.

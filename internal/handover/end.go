@@ -3,6 +3,7 @@ package handover
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"flink-ha-sidecar/leader"
@@ -21,6 +22,7 @@ func (h *Handover) end(ctx context.Context, by Ender, p leader.Process, wait tim
 	before := h.Snapshot().View
 	report.By = by.String()
 	begun := time.Now()
+	report.EndAt = begun
 	if err := by.End(ctx, p); err != nil {
 		return report, err
 	}
@@ -55,7 +57,7 @@ type follower struct {
 // see takes in a snapshot, and reports whether the next leader has published.
 func (f *follower) see(s *leader.Snapshot) bool {
 	r := f.report
-	f.once(&r.EndedMS, s.Looked && !contains(s.Evidence.Alive, f.process), "the JobManager has ended")
+	f.once(&r.EndedMS, s.Looked && !slices.Contains(s.Evidence.Alive, f.process), "the JobManager has ended")
 	if c := s.Last; c != nil && c.Death.Process == f.process && c.Tenure.Generation == f.before.Tenure.Generation {
 		r.Outcome = c.Ending.String()
 		if c.Ending == leader.Freed {
@@ -78,15 +80,6 @@ func (f *follower) see(s *leader.Snapshot) bool {
 	// The story ends with the process: one that has handed its lock on may still be
 	// shutting down.
 	return r.PublishedMS != nil && r.EndedMS != nil
-}
-
-func contains(all []leader.Process, p leader.Process) bool {
-	for _, other := range all {
-		if other == p {
-			return true
-		}
-	}
-	return false
 }
 
 func (f *follower) once(phase **int64, reached bool, what string) {

@@ -37,8 +37,10 @@ type Report struct {
 	Checkpoint   string `json:"checkpoint"`
 	CheckpointMS int64  `json:"checkpoint_ms"`
 	// By is how the JobManager was told: SIGTERM or the deletion of its pod.
-	By      string `json:"by,omitempty"`
-	EndedMS *int64 `json:"ended_ms,omitempty"`
+	By string `json:"by,omitempty"`
+	// EndAt is when it was.
+	EndAt   time.Time `json:"end_at,omitzero"`
+	EndedMS *int64    `json:"ended_ms,omitempty"`
 	// Outcome is what became of the lock: freed by us, vacated by Flink itself.
 	Outcome     string `json:"outcome,omitempty"`
 	FreedMS     *int64 `json:"freed_ms,omitempty"`

@@ -149,17 +149,41 @@ func (d *demo) sample(ctx context.Context, n int, with bool) (*lab.Failover, *la
 		return nil, cluster, err
 	}
 	d.progress.Say("  %s leads, %d standby, the job writes 50 ticks a second", leader.Name, len(cluster.JobManagers)-1)
-	d.progress.Say("  %9s  kill -%s %d: the leader", "0 ms", d.settings.signalName(), leader.Process().PID())
-	done = d.progress.Step("wait for the next leader's first checkpoint")
-	f, err := cluster.Fail(ctx, d.settings.signal, func(p lab.Phase, after time.Duration) {
-		d.progress.Say("  %9s  %s", milliseconds(after)+" ms", p)
-	})
-	done(err)
+	f, err := d.end(ctx, cluster, leader, with)
 	if err != nil {
 		return nil, cluster, err
 	}
 	d.progress.Say("  %s leads; %d records replayed, longest silence %s ms", f.Next, f.Replayed, milliseconds(f.Silence))
 	return f, cluster, nil
+}
+
+// end ends the leader and measures.
+func (d *demo) end(ctx context.Context, cluster *lab.Cluster, leader *lab.JobManager, with bool) (f *lab.Failover, err error) {
+	seen := func(p lab.Phase, after time.Duration) {
+		d.progress.Say("  %9s  %s", milliseconds(after)+" ms", p)
+	}
+	if d.settings.handover && with {
+		var flags []string
+		if d.settings.jobManagers == 1 {
+			flags = []string{"--force"}
+		}
+		d.progress.Say("  flink-ha handover in the pod of %s", leader.Name)
+		done := d.progress.Step("wait for the next leader's first checkpoint")
+		f, report, err := cluster.Handover(ctx, seen, flags...)
+		done(err)
+		if err == nil {
+			d.progress.Say("  checkpoint %s after %d ms, then %s: the times above count from there", report.Checkpoint, report.CheckpointMS, report.By)
+		}
+		return f, err
+	}
+	name := "KILL"
+	if d.settings.signal == syscall.SIGTERM {
+		name = "TERM"
+	}
+	d.progress.Say("  %9s  kill -%s %d: the leader", "0 ms", name, leader.Process().PID())
+	done := d.progress.Step("wait for the next leader's first checkpoint")
+	defer func() { done(err) }()
+	return cluster.Fail(ctx, d.settings.signal, seen)
 }
 
 // show leaves a cluster running until Ctrl-C.

@@ -18,9 +18,11 @@ type settings struct {
 	flink       string
 	jobManagers int
 	signal      syscall.Signal
-	retry       time.Duration
-	keep        bool
-	out         string
+	// handover ends the leader that has a sidecar by "flink-ha handover".
+	handover bool
+	retry    time.Duration
+	keep     bool
+	out      string
 }
 
 // parseSettings reads the environment. An error names the variable and says what
@@ -54,8 +56,10 @@ func parseSettings(getenv func(string) string) (settings, error) {
 	case "", "KILL":
 	case "TERM":
 		s.signal = syscall.SIGTERM
+	case "HANDOVER":
+		s.signal, s.handover = syscall.SIGTERM, true
 	default:
-		return s, fmt.Errorf("SIGNAL is %q: give KILL or TERM", v)
+		return s, fmt.Errorf("SIGNAL is %q: give KILL, TERM or HANDOVER", v)
 	}
 	if v := getenv("RETRY"); v != "" {
 		// Flink demands a renew-deadline, 15 s by default, above 1.2 x retry-period.
@@ -87,12 +91,19 @@ func (s settings) String() string {
 	if s.backend == lab.Zookeeper {
 		timing = "sessions capped by the server at 40 s"
 	}
-	return fmt.Sprintf("Flink %s, HA service %s, %d JobManager%s, %s, SIG%s to the leader",
-		s.flink, s.backend, s.jobManagers, plural, timing, s.signalName())
+	ended := "SIG" + s.signalName() + " to the leader"
+	if s.handover {
+		ended = "SIGTERM to the plain leader, 'flink-ha handover' to the one with a sidecar"
+	}
+	return fmt.Sprintf("Flink %s, HA service %s, %d JobManager%s, %s, %s",
+		s.flink, s.backend, s.jobManagers, plural, timing, ended)
 }
 
 func (s settings) signalName() string {
-	if s.signal == syscall.SIGTERM {
+	switch {
+	case s.handover:
+		return "HANDOVER"
+	case s.signal == syscall.SIGTERM:
 		return "TERM"
 	}
 	return "KILL"
