@@ -66,7 +66,7 @@ type End struct {
 // Next is the term that followed, by the one that saw it first.
 type Next struct {
 	Term
-	// Address is the new leader's, host:port of its RPC endpoint.
+	// Address is the new leader's, host:port of what it published first.
 	Address string `json:"address,omitempty"`
 	// Granted and Published are when its lock and its first address were seen.
 	Granted   time.Time `json:"granted,omitzero"`

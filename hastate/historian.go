@@ -65,10 +65,12 @@ func (h *Historian) Note(s *leader.Snapshot, d leader.Decision) []Change {
 		all = append(all, h.begin(s, term))
 	case h.term.key() != term.key(): // the first one that was seen
 		h.term, h.begun, h.published = term, Change{}, true
-	case !h.published && publishedSince(h.at, s.View):
-		h.published = true
-		h.begun.Next.Published, h.begun.Next.Address = s.At, hostPort(s.View)
-		all = append(all, h.begun)
+	case !h.published:
+		if address, yes := publishedSince(h.at, s.View); yes {
+			h.published = true
+			h.begun.Next.Published, h.begun.Next.Address = s.At, hostPort(address)
+			all = append(all, h.begun)
+		}
 	}
 	h.led = s.Outcome == leader.Leading
 	return all
@@ -121,18 +123,18 @@ func (h *Historian) handedOver(ended Term, at time.Time) bool {
 	return h.handover.Holder != "" && h.handover.Holder == ended.Holder && h.handover.Generation == ended.Generation && at.Before(h.handoverEnds)
 }
 
-// publishedSince reports whether now shows an address that then did not.
-func publishedSince(then, now leader.View) bool {
+// publishedSince returns the first address that now shows and then did not.
+func publishedSince(then, now leader.View) (address string, yes bool) {
 	for _, c := range leader.Components {
 		if p, ok := now.Published[c]; ok && p.Address != "" && p != then.Published[c] {
-			return true
+			return p.Address, true
 		}
 	}
-	return false
+	return "", false
 }
 
-func hostPort(v leader.View) string {
-	a, err := leader.ParseAddress(v.Address())
+func hostPort(published string) string {
+	a, err := leader.ParseAddress(published)
 	if err != nil {
 		return ""
 	}

@@ -26,6 +26,8 @@ const (
 	retryFrom  = time.Second
 	retryTo    = 30 * time.Second
 	refusedFor = time.Minute
+	// goneFor is the pause while there is nowhere to write to.
+	goneFor = 2 * time.Second
 	// othersFirst is how long a sidecar that only looked on leaves a change to those
 	// that know more of it, plus up to as much again.
 	othersFirst = 2 * time.Second
@@ -154,15 +156,23 @@ func (k *Keeper) write(ctx context.Context) {
 			if err := k.flush(ctx, now); err == nil {
 				pause, notBefore = retryFrom, time.Time{}
 			} else {
-				wait := pause/2 + rand.N(pause)
-				if pause = min(2*pause, retryTo); errors.Is(err, leader.ErrForbidden) || errors.Is(err, ErrNewer) {
-					wait = refusedFor
-				}
-				notBefore = time.Now().Add(wait)
+				notBefore = time.Now().Add(pauseAfter(err, pause))
+				pause = min(2*pause, retryTo)
 			}
 		}
 		t.Reset(k.next(notBefore))
 	}
+}
+
+// pauseAfter is how long nothing is written after a failure.
+func pauseAfter(err error, pause time.Duration) time.Duration {
+	switch {
+	case errors.Is(err, leader.ErrGone): // Flink is about to make the cluster's node
+		return goneFor
+	case errors.Is(err, leader.ErrForbidden), errors.Is(err, ErrNewer):
+		return refusedFor
+	}
+	return pause/2 + rand.N(pause)
 }
 
 // next is how long to wait for something to become due.

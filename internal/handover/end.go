@@ -72,14 +72,22 @@ func (f *follower) see(s *leader.Snapshot) bool {
 	r.Holder = s.View.Tenure.Holder
 	f.at(&r.GrantedMS, s.Since, "another JobManager has the lock")
 	for _, c := range leader.Components {
-		if now, there := s.View.Published[c]; there && now != f.before.Published[c] {
-			r.Leader = s.View.Address()
+		if now, there := s.View.Published[c]; r.PublishedMS == nil && there && now != f.before.Published[c] {
+			r.Leader = hostPort(now.Address)
 			f.once(&r.PublishedMS, true, "it has published its address")
 		}
 	}
 	// The story ends with the process: one that has handed its lock on may still be
 	// shutting down.
 	return r.PublishedMS != nil && r.EndedMS != nil
+}
+
+// hostPort is the address in short, or as it was published.
+func hostPort(published string) string {
+	if a, err := leader.ParseAddress(published); err == nil {
+		return a.String()
+	}
+	return published
 }
 
 func (f *follower) once(phase **int64, reached bool, what string) {

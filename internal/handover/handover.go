@@ -46,7 +46,7 @@ type Report struct {
 	FreedMS     *int64 `json:"freed_ms,omitempty"`
 	GrantedMS   *int64 `json:"granted_ms,omitempty"`
 	PublishedMS *int64 `json:"published_ms,omitempty"`
-	// Leader is the next one's address, Holder its name in the election.
+	// Leader is where the next one is, host:port of what it published first; Holder its name in the election.
 	Leader string `json:"leader,omitempty"`
 	Holder string `json:"holder,omitempty"`
 	// Note is what to know about it.
@@ -141,7 +141,7 @@ func check(s *leader.Snapshot, r Request) (leader.Process, error) {
 	switch p, sole := s.Evidence.Sole(); {
 	case s.Outcome != leader.Leading || s.Bound == nil:
 		where := ""
-		if a := s.View.Address(); a != "" && s.View.Lock == leader.LockHeld && s.Outcome != leader.Unbound {
+		if a := hostPort(s.View.Address()); a != "" && s.View.Lock == leader.LockHeld && s.Outcome != leader.Unbound {
 			where = "; the leader is at " + a
 		}
 		return p, fmt.Errorf("this pod's JobManager is not known to lead (%s: %s)%s", s.Outcome, s.Reason, where)

@@ -195,7 +195,7 @@ func TestHandoverTellsItsPhases(t *testing.T) {
 				t.Errorf("%s after %v ms, want %d", name, phase.got, phase.want)
 			}
 		}
-		if p.ended != "SIGTERM PID 42" || r.Leader != address(2) || r.Holder != "B" || r.Outcome != "freed" || p.begun != 1 {
+		if p.ended != "SIGTERM PID 42" || r.Leader != "10.0.0.2:6123" || r.Holder != "B" || r.Outcome != "freed" || p.begun != 1 {
 			t.Errorf("ended by %q; %+v; %d begins", p.ended, r, p.begun)
 		}
 		if !strings.Contains(r.Note, "10 s") {
