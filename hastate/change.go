@@ -161,7 +161,10 @@ func compareBool(a, b bool) int {
 
 // text makes any order total.
 func text(v any) string {
-	raw, _ := json.Marshal(v) //nolint:errcheck // structs of texts, numbers and times in four-digit years
+	raw, err := json.Marshal(v)
+	if err != nil { // structs of texts, numbers and bounded times: it cannot be
+		return err.Error()
+	}
 	return string(raw)
 }
 

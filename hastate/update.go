@@ -39,7 +39,7 @@ func (k *Keeper) tryUpdate(ctx context.Context, change func(Document) Document) 
 			return nil
 		}
 		if v, err = k.Store.Save(ctx, raw, v); err == nil {
-			k.saw(v)
+			_, _ = k.saw(v)
 			return nil
 		}
 		if !errors.Is(err, leader.ErrConflict) && !errors.Is(err, leader.ErrUnclear) {
