@@ -73,10 +73,9 @@ const (
 
 // PodProcess is a process in a pod, by this machine's PID.
 type PodProcess struct {
-	PID     int
-	handle  *os.Process // by pidfd: never another process
-	cgroup  string
-	started time.Time
+	PID    int
+	handle *os.Process // by pidfd: never another process
+	cgroup string
 }
 
 // Process finds the one process of a pod that runs a program.

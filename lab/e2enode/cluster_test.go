@@ -3,7 +3,6 @@ package e2enode
 import (
 	"context"
 	"os"
-	"strings"
 	"testing"
 	"time"
 
@@ -214,20 +213,4 @@ func mustStay(t *testing.T, c *lab.PodCluster, held lab.LockVersion, n int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-// saying finds the lines of a sidecar's log whose message begins with message.
-func saying(t *testing.T, c *lab.PodCluster, pod *corev1.Pod, message string) []lab.SidecarEvent {
-	t.Helper()
-	events, err := c.SidecarLog(pod)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var found []lab.SidecarEvent
-	for _, e := range events {
-		if strings.HasPrefix(e.Message, message) {
-			found = append(found, e)
-		}
-	}
-	return found
 }
