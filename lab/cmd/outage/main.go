@@ -77,7 +77,11 @@ func run(ctx context.Context, getenv func(string) string, w io.Writer) (err erro
 // measure starts a cluster, lets one outage happen to it and stops it.
 func measure(ctx context.Context, bench *lab.Bench, c cell, n int) (_ sample, err error) {
 	bench.Progress.Say("\n%v, sample %d", c, n+1)
-	o := lab.ClusterOptions{Flink: bench.Flink, RetryPeriod: retryPeriod}
+	o := lab.ClusterOptions{
+		Flink: bench.Flink, RetryPeriod: retryPeriod,
+		// On a machine that has other work a JVM may need longer than 10 s to start.
+		Extra: map[string]string{"pekko.startup-timeout": "60 s"},
+	}
 	if c.Sidecar {
 		o.Sidecar = bench.Sidecar
 	}
