@@ -31,7 +31,7 @@ const (
 	retryPeriod  = time.Second
 	// readyFor bounds the start of a cluster, settledFor what comes after the
 	// outage and the lease.
-	readyFor   = 3 * time.Minute
+	readyFor   = 5 * time.Minute
 	settledFor = 2 * time.Minute
 )
 
@@ -80,7 +80,7 @@ func measure(ctx context.Context, bench *lab.Bench, c cell, n int) (_ sample, er
 	o := lab.ClusterOptions{
 		Flink: bench.Flink, RetryPeriod: retryPeriod,
 		// On a machine that has other work a JVM may need longer than 10 s to start.
-		Extra: map[string]string{"pekko.startup-timeout": "60 s"},
+		Extra: map[string]string{"pekko.startup-timeout": "180 s"},
 	}
 	if c.Sidecar {
 		o.Sidecar = bench.Sidecar
