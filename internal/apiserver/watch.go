@@ -27,7 +27,10 @@ const (
 	retryFrom = 100 * time.Millisecond
 	retryTo   = 5 * time.Second
 	// refusedFor is the pause when a permission is missing: only people end that.
-	refusedFor = 30 * time.Second
+	// An API server that is just starting refuses everybody for a moment, so the
+	// first refusals, some 3 s of them, are taken for that.
+	refusedFor  = 30 * time.Second
+	startingFor = 5
 	// readFor bounds the read that begins a watch.
 	readFor = 5 * time.Second
 )
@@ -63,14 +66,16 @@ var (
 // gap; anything else is told, and begins with a new read after a bounded,
 // jittered pause.
 func (w *Watcher[T]) Run(ctx context.Context) error {
-	pause := retryFrom
+	pause, refusals := retryFrom, 0
 	for again := false; ctx.Err() == nil; again = true {
 		err := w.follow(ctx, again, func() { pause = retryFrom })
 		if ctx.Err() != nil {
 			break
 		}
 		w.Interrupted(err)
-		if apierrors.IsForbidden(err) {
+		if !apierrors.IsForbidden(err) {
+			refusals = 0
+		} else if refusals++; refusals > startingFor {
 			pause = refusedFor
 		}
 		wait(ctx, pause/2+rand.N(pause/2+1))
