@@ -38,7 +38,7 @@ var Phases = []Phase{ProcessGone, DeathSeen, LockFreed, LeaderGranted, JobRunnin
 
 // Failover is what one failover took.
 type Failover struct {
-	Signal syscall.Signal
+	Signal syscall.Signal // 0 for a fault that is none
 	// Leader is the name of the JobManager that was signalled, Next that of the
 	// one that leads after it: with one JobManager the same, in a new process.
 	Leader, Next string
@@ -256,8 +256,12 @@ func takeover(events []LogEvent, since time.Time) (map[Phase]time.Time, bool) {
 
 // String is for test logs.
 func (f *Failover) String() string {
-	text := fmt.Sprintf("%v to %s, next %s:", f.Signal, f.Leader, f.Next)
-	for _, phase := range Phases {
+	what := "fault"
+	if f.Signal != 0 {
+		what = f.Signal.String()
+	}
+	text := fmt.Sprintf("%s to %s, next %s:", what, f.Leader, f.Next)
+	for _, phase := range []Phase{ProcessGone, DeathSeen, LockFreed, LeaderGranted, LeaderPublished, JobRunning, FirstCheckpoint} {
 		if d, ok := f.After[phase]; ok {
 			text += fmt.Sprintf(" %s %d ms,", phase, d.Milliseconds())
 		}

@@ -16,9 +16,6 @@ import (
 // own lock, by the independent watch. From here on TaskManagers and clients find it.
 const LeaderPublished Phase = "next leader published"
 
-// PodPhases lists the phases of a failover in pods, in their order.
-var PodPhases = []Phase{ProcessGone, LockFreed, LeaderGranted, LeaderPublished, JobRunning, FirstCheckpoint}
-
 // PodFault ends, or otherwise befalls, the leading JobManager. It returns the time
 // from which the failover counts.
 type PodFault func(ctx context.Context, leader *corev1.Pod, jvm *PodProcess) (time.Time, error)

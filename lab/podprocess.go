@@ -75,7 +75,7 @@ const (
 type PodProcess struct {
 	PID    int
 	handle *os.Process // by pidfd: never another process
-	cgroup string
+	cgroup string      // of the memory controller
 }
 
 // Process finds the one process of a pod that runs a program.
