@@ -19,21 +19,22 @@ type tool struct {
 	module  string // whose version names the entry
 	pkg     string
 	minutes string // what it takes with nothing built yet, on two cores
+	env     []string
 }
 
 var (
 	kubeAPIServer = kubernetesTool("kube-apiserver", "about 5 minutes")
-	etcd          = tool{"etcd", "etcd", "go.etcd.io/etcd/server/v3", "go.etcd.io/etcd/server/v3", "about 1 minute"}
+	etcd          = tool{"etcd", "etcd", "go.etcd.io/etcd/server/v3", "go.etcd.io/etcd/server/v3", "about 1 minute", nil}
 	kubelet       = kubernetesTool("kubelet", "about 4 minutes")
 	kubeScheduler = kubernetesTool("kube-scheduler", "about 1 minute")
 	kubeManager   = kubernetesTool("kube-controller-manager", "about 2 minutes")
 	kubeProxy     = kubernetesTool("kube-proxy", "about 1 minute")
-	coredns       = tool{"coredns", "coredns", "github.com/coredns/coredns", ".", "about 2 minutes"}
-	golangciLint  = tool{"golangci-lint", "lint", "github.com/golangci/golangci-lint/v2", "github.com/golangci/golangci-lint/v2/cmd/golangci-lint", "about 3 minutes"}
+	coredns       = tool{"coredns", "coredns", "github.com/coredns/coredns", ".", "about 2 minutes", static}
+	golangciLint  = tool{"golangci-lint", "lint", "github.com/golangci/golangci-lint/v2", "github.com/golangci/golangci-lint/v2/cmd/golangci-lint", "about 3 minutes", nil}
 )
 
 func kubernetesTool(name, minutes string) tool {
-	return tool{name, "kubernetes", "k8s.io/kubernetes", "k8s.io/kubernetes/cmd/" + name, minutes}
+	return tool{name, "kubernetes", "k8s.io/kubernetes", "k8s.io/kubernetes/cmd/" + name, minutes, nil}
 }
 
 // ControlPlane builds what [StartControlPlane] runs, unless it is there.
@@ -76,7 +77,7 @@ func (c *Cache) tool(ctx context.Context, t tool) (string, error) {
 	dir, err := c.entry(ctx, t.name+"-"+version, func(ctx context.Context, dir string) (err error) {
 		done := c.progress.Step(fmt.Sprintf("build %s %s (%s the first time)", t.name, version, t.minutes))
 		defer func() { done(err) }()
-		return goBuild(ctx, folder, filepath.Join(dir, t.name), t.pkg, "-ldflags=-s -w")
+		return goBuildWith(ctx, t.env, folder, filepath.Join(dir, t.name), t.pkg, "-ldflags=-s -w")
 	})
 	if err != nil {
 		return "", err
@@ -91,8 +92,11 @@ func goBuild(ctx context.Context, folder, out, pkg string, flags ...string) erro
 
 // goBuildStatic is goBuild for a program that needs no file besides itself.
 func goBuildStatic(ctx context.Context, folder, out, pkg string) error {
-	return goBuildWith(ctx, []string{"CGO_ENABLED=0"}, folder, out, pkg)
+	return goBuildWith(ctx, static, folder, out, pkg)
 }
+
+// static is the environment for a program that runs in an image of its own.
+var static = []string{"CGO_ENABLED=0"}
 
 func goBuildWith(ctx context.Context, env []string, folder, out, pkg string, flags ...string) error {
 	args := append([]string{"build", "-o", out}, flags...)

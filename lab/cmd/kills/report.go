@@ -8,6 +8,8 @@ import (
 	"os"
 	"slices"
 	"time"
+
+	"flink-ha-sidecar/lab"
 )
 
 // target is what p99 of "process gone to lock freed" may be at most.
@@ -50,22 +52,16 @@ func (s *series) columns() []column {
 	return columns
 }
 
-// percentile is the smallest value that p of 100 are not above; values are sorted
-// and not empty.
-func percentile(values []time.Duration, p int) time.Duration {
-	return values[(len(values)*p+99)/100-1]
-}
-
 func milliseconds(d time.Duration) float64 { return math.Round(float64(d.Microseconds())/100) / 10 }
 
 func (s *series) print(w io.Writer) {
 	fmt.Fprintf(w, "\n%d %s\n%-28s %8s %8s %8s\n", len(s.samples), s.What, "ms", "p50", "p99", "max")
 	for _, c := range s.columns() {
 		fmt.Fprintf(w, "%-28s %8.1f %8.1f %8.1f\n", c.name,
-			milliseconds(percentile(c.values, 50)), milliseconds(percentile(c.values, 99)), milliseconds(percentile(c.values, 100)))
+			milliseconds(lab.Percentile(c.values, 50)), milliseconds(lab.Percentile(c.values, 99)), milliseconds(lab.Percentile(c.values, 100)))
 	}
 	verdict := "met"
-	if percentile(s.columns()[1].values, 99) > target {
+	if lab.Percentile(s.columns()[1].values, 99) > target {
 		verdict = "missed"
 	}
 	fmt.Fprintf(w, "target, process gone to lock freed, p99 at most %v: %s\n", target, verdict)
@@ -76,7 +72,7 @@ func (s *series) MarshalJSON() ([]byte, error) {
 	document := map[string]any{"what": s.What, "kills": len(s.samples)}
 	for _, c := range s.columns() {
 		document[c.key] = map[string]float64{
-			"p50": milliseconds(percentile(c.values, 50)), "p99": milliseconds(percentile(c.values, 99)), "max": milliseconds(percentile(c.values, 100)),
+			"p50": milliseconds(lab.Percentile(c.values, 50)), "p99": milliseconds(lab.Percentile(c.values, 99)), "max": milliseconds(lab.Percentile(c.values, 100)),
 		}
 	}
 	samples := []map[string]float64{}

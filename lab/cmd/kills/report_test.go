@@ -8,25 +8,6 @@ import (
 	"time"
 )
 
-func TestPercentileIsTheSmallestValueThatEnoughAreNotAbove(t *testing.T) {
-	hundred := make([]time.Duration, 100)
-	for i := range hundred {
-		hundred[i] = time.Duration(i + 1)
-	}
-	for _, row := range []struct {
-		values []time.Duration
-		p      int
-		want   time.Duration
-	}{
-		{hundred, 50, 50}, {hundred, 99, 99}, {hundred, 100, 100},
-		{hundred[:10], 99, 10}, {hundred[:1], 50, 1}, {hundred[:3], 50, 2},
-	} {
-		if got := percentile(row.values, row.p); got != row.want {
-			t.Errorf("p%d of %d values is %d, want %d", row.p, len(row.values), got, row.want)
-		}
-	}
-}
-
 func TestSeriesTellsWhetherTheTargetIsMet(t *testing.T) {
 	s := &series{What: "things"}
 	for range 98 {
