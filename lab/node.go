@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 
 	corev1 "k8s.io/api/core/v1"
@@ -282,15 +281,5 @@ func removeLeftovers() {
 		_ = cgroups{name: "/" + filepath.Base(dir)}.remove()
 		os.RemoveAll(dir)
 		lock.Close()
-	}
-	// A folder that somebody has removed by hand leaves its cgroup.
-	for _, root := range hierarchies() {
-		left, _ := filepath.Glob(filepath.Join(root, nodePrefix+"*"))
-		for _, path := range left {
-			name := strings.TrimPrefix(path, root)
-			if !present(filepath.Join(os.TempDir(), name)) {
-				_ = cgroups{name: name}.remove()
-			}
-		}
 	}
 }

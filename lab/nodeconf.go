@@ -60,7 +60,7 @@ volumePluginDir: %[1]s/volume-plugins
 resolvConf: %[1]s/resolv.conf
 clusterDomain: cluster.local
 clusterDNS: [` + dnsIP + `]
-address: 127.0.0.1
+address: 0.0.0.0
 authentication: {anonymous: {enabled: true}, webhook: {enabled: false}}
 authorization: {mode: AlwaysAllow}
 `

@@ -17,6 +17,9 @@ import (
 // TestMain lets the test binary play a program that starts a part of the lab and
 // is killed itself.
 func TestMain(m *testing.M) {
+	if dir := os.Getenv("LAB_TEST_MACHINE"); dir != "" {
+		leaveMachine(dir)
+	}
 	if log := os.Getenv("LAB_TEST_PARENT"); log != "" {
 		p, err := start(spec{name: "child", path: "/bin/sleep", args: []string{"600"}, log: log})
 		if err != nil {
