@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -49,6 +50,9 @@ func shared(t *testing.T) *parts {
 	}
 	if os.Getenv("FLINK_HA_LAB_NODE") != "1" {
 		t.Skip("needs root and containerd, and takes minutes; make e2e runs it")
+	}
+	if err := lab.CheckNodeNeeds(); err != nil {
+		t.Skip("no real node on this machine: " + strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
 	once.Do(func() { startErr = common.start() })
 	if startErr != nil {
