@@ -169,7 +169,11 @@ func (w *LockWatch) keep(v LockVersion) {
 	defer w.mu.Unlock()
 	if n := len(w.versions); n > 0 {
 		last := w.versions[n-1]
-		if v.Gap && last.Gone == v.Gone && last.UID == v.UID && last.ResourceVersion == v.ResourceVersion {
+		same := last.Gone == v.Gone && last.UID == v.UID && last.ResourceVersion == v.ResourceVersion
+		if v.Queue != nil { // it has no version, and may be read again without a change
+			same = same && last.Record == v.Record && maps.Equal(last.Addresses, v.Addresses) && maps.Equal(last.Fresh, v.Fresh)
+		}
+		if same && (v.Gap || v.Queue != nil || v.Gone) {
 			return // a reconnection that missed nothing
 		}
 		if v.Queue == nil {

@@ -87,9 +87,14 @@ func (w *LockWatch) followLatch(ctx context.Context) error {
 		return err
 	}
 	defer conn.Close()
+	// The client may be deaf after a connection that broke while it was made.
+	again := time.NewTicker(time.Second)
+	defer again.Stop()
 	gap := true
 	for at := time.Now(); ctx.Err() == nil; {
+		stuck := time.AfterFunc(3*time.Second, conn.Close)
 		v, err := w.latch.read(conn)
+		stuck.Stop()
 		if err != nil && !errors.Is(err, zk.ErrNoNode) {
 			return err
 		}
@@ -101,6 +106,7 @@ func (w *LockWatch) followLatch(ctx context.Context) error {
 		gap = false
 		select {
 		case at = <-told:
+		case at = <-again.C:
 		case <-ended:
 			return zk.ErrConnectionClosed
 		case <-ctx.Done():

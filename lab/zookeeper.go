@@ -270,7 +270,7 @@ func (s *ZooKeeperServer) Mode(ctx context.Context) string {
 func (s *ZooKeeperServer) WaitServing(ctx context.Context) error {
 	retry := time.NewTicker(50 * time.Millisecond)
 	defer retry.Stop()
-	for s.Mode(ctx) == "" {
+	for s.Mode(ctx) == "" || !s.takesTLS(ctx) {
 		select {
 		case <-retry.C:
 		case <-s.Process().Done():
@@ -280,6 +280,20 @@ func (s *ZooKeeperServer) WaitServing(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// takesTLS tells whether the port for TLS is open, if there is to be one: it opens
+// after the other.
+func (s *ZooKeeperServer) takesTLS(ctx context.Context) bool {
+	if s.zk.TLS == nil {
+		return true
+	}
+	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", s.TLSAddress)
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
 }
 
 // Ask sends a four-letter word and returns the answer.
