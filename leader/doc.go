@@ -20,9 +20,10 @@
 // # What is not promised
 //
 //   - That every death is acted on. A holder that cannot be bound for certain, a
-//     lease that is nearly over, a backend that does not answer, a JobManager that
-//     dies again and again: in each of these the lease runs out as in plain Flink,
-//     the Outcome says which, and it is counted.
+//     lease that is nearly over, a pause that a person has asked for, a backend
+//     that does not answer, a JobManager that dies again and again: in each of
+//     these the lease runs out as in plain Flink, the Outcome says which, and it is
+//     counted.
 //   - Fencing. A JobManager that lives on without its lock is Flink's own concern.
 //   - That a Snapshot is the latest truth: it is what was last seen, and says when.
 //
@@ -31,5 +32,7 @@
 // Durations come from the local clock alone. The record's times are compared
 // with it in two places, both for a holder that ran on this machine and so read
 // the same clock: to leave a lease alone that is about to end, and to notice a
-// renewal dated after the death, which refutes the binding.
+// renewal dated after the death, which refutes the binding. A pause ends at a time
+// that another machine's clock gave, and no later than its own length after it was
+// heard of (Pause).
 package leader

@@ -67,6 +67,7 @@ func (f *follower) see(s *leader.Snapshot) bool {
 	next := s.View.Lock == leader.LockHeld && s.View.Tenure.Holder != f.before.Tenure.Holder
 	f.once(&r.FreedMS, s.Contact && s.View.Lock == leader.LockVacant, "it has given its lock back")
 	if !next {
+		f.retaken(s)
 		return false
 	}
 	r.Holder = s.View.Tenure.Holder
@@ -80,6 +81,14 @@ func (f *follower) see(s *leader.Snapshot) bool {
 	// The story ends with the process: one that has handed its lock on may still be
 	// shutting down.
 	return r.PublishedMS != nil && r.EndedMS != nil
+}
+
+// retaken: a JobManager that shuts down may give its lock back and take it once more.
+func (f *follower) retaken(s *leader.Snapshot) {
+	if f.report.FreedMS != nil && s.Contact && s.View.Lock == leader.LockHeld && !s.Since.Before(f.begun) {
+		f.report.FreedMS = nil
+		f.say("it has taken its lock again")
+	}
 }
 
 // hostPort is the address in short, or as it was published.

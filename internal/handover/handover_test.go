@@ -207,6 +207,21 @@ func TestHandoverTellsItsPhases(t *testing.T) {
 	})
 }
 
+func TestLockThatIsTakenAgainIsNotFreedYet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlay()
+		p.then = func() {
+			p.after(100*time.Millisecond, func() { p.snap.View.Lock = leader.LockVacant })
+			p.after(150*time.Millisecond, func() { p.snap.View.Lock, p.snap.Since = leader.LockHeld, time.Now() })
+			p.failover()
+		}
+		r, err := p.run(t, Request{})
+		if err != nil || r.FreedMS == nil || *r.FreedMS < 210 {
+			t.Errorf("freed after %v ms, %v; want the second time, after 210", r.FreedMS, err)
+		}
+	})
+}
+
 func TestHandoverGoesOn(t *testing.T) {
 	for name, row := range map[string]struct {
 		set        func(p *play)

@@ -34,6 +34,9 @@ func TestParseSettings(t *testing.T) {
 	if err != nil || got != want {
 		t.Errorf("all set: %+v, %v; want %+v", got, err, want)
 	}
+	if got, err := parseSettings(environment("SIGNAL", "HANDOVER")); err != nil || !got.handover || got.signal != syscall.SIGTERM || got.signalName() != "HANDOVER" {
+		t.Errorf("a handover: %+v, %v", got, err)
+	}
 	for _, row := range [][2]string{
 		{"SAMPLES", "0"}, {"SAMPLES", "many"}, {"BACKEND", "etcd"}, {"FLINK", "3"}, {"JOBMANAGERS", "0"}, {"JOBMANAGERS", "9"},
 		{"SIGNAL", "9"}, {"RETRY", "1"}, {"RETRY", "1ms"}, {"RETRY", "20s"}, {"KEEP", "yes"}, {"OUT", "/nowhere/at/all/x"},
