@@ -6,8 +6,10 @@ import (
 	"context"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
@@ -22,23 +24,36 @@ var (
 
 func newScheme() *runtime.Scheme {
 	s := runtime.NewScheme()
-	metav1.AddToGroupVersion(s, corev1.SchemeGroupVersion)
-	if err := corev1.AddToScheme(s); err != nil {
-		panic(err) // registering known types cannot fail
+	for group, add := range map[schema.GroupVersion]func(*runtime.Scheme) error{
+		corev1.SchemeGroupVersion: corev1.AddToScheme, discoveryv1.SchemeGroupVersion: discoveryv1.AddToScheme,
+	} {
+		metav1.AddToGroupVersion(s, group)
+		if err := add(s); err != nil {
+			panic(err) // registering known types cannot fail
+		}
 	}
 	return s
 }
 
-// Client is a REST client for core/v1.
+// Client is a REST client for one API group.
 type Client struct{ rest *rest.RESTClient }
 
-// New makes a client that does exactly one attempt a request and keeps to
+// New makes a client for core/v1 that does exactly one attempt a request and keeps to
 // HTTP/1.1: there a request that times out takes its connection with it, whereas
 // on HTTP/2 every later one would go on waiting on the same dead connection.
 func New(config *rest.Config) (*Client, error) {
+	return newClient(config, "/api", corev1.SchemeGroupVersion)
+}
+
+// NewDiscovery makes the same for discovery.k8s.io/v1.
+func NewDiscovery(config *rest.Config) (*Client, error) {
+	return newClient(config, "/apis", discoveryv1.SchemeGroupVersion)
+}
+
+func newClient(config *rest.Config, path string, group schema.GroupVersion) (*Client, error) {
 	c := rest.CopyConfig(config)
-	c.APIPath = "/api"
-	c.GroupVersion = &corev1.SchemeGroupVersion
+	c.APIPath = path
+	c.GroupVersion = &group
 	c.NegotiatedSerializer = codecs.WithoutConversion()
 	c.ContentType = runtime.ContentTypeProtobuf
 	c.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
@@ -57,7 +72,7 @@ func New(config *rest.Config) (*Client, error) {
 	return &Client{rest: r}, nil
 }
 
-// Ref names one object of core/v1, as in {"default", "configmaps", "x"}.
+// Ref names one object of the client's group, as in {"default", "configmaps", "x"}.
 type Ref struct{ Namespace, Resource, Name string }
 
 // String is resource namespace/name, as errors tell it.

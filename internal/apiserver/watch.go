@@ -35,7 +35,7 @@ const (
 	readFor = 5 * time.Second
 )
 
-// Object is one of core/v1.
+// Object is one of the client's group.
 type Object interface {
 	runtime.Object
 	metav1.Object
@@ -54,6 +54,9 @@ type Watcher[T Object] struct {
 	Interrupted func(error)
 	// Count is called once a request with its verb, get or watch.
 	Count func(verb string, err error)
+	// Alive is called whenever the server has told anything at all, which it does
+	// about once a minute where nothing changes. May be nil.
+	Alive func()
 }
 
 var (
@@ -97,6 +100,7 @@ func (w *Watcher[T]) follow(ctx context.Context, again bool, healthy func()) err
 		return err
 	}
 	w.Count("get", nil)
+	w.alive()
 	w.Seen(object, exists, again)
 	// An absent object has no version to go on from: without one the server begins
 	// with the present state, so a creation in between is not missed.
@@ -156,6 +160,7 @@ func (w *Watcher[T]) receive(stream watch.Interface, version string, timer *time
 		if e.Type == watch.Error {
 			return "", apierrors.FromObject(e.Object)
 		}
+		w.alive()
 		object, is := e.Object.(T)
 		if !is {
 			return "", fmt.Errorf("an object of type %T", e.Object)
@@ -169,6 +174,12 @@ func (w *Watcher[T]) receive(stream watch.Interface, version string, timer *time
 		return "", errEnded
 	}
 	return version, nil
+}
+
+func (w *Watcher[T]) alive() {
+	if w.Alive != nil {
+		w.Alive()
+	}
 }
 
 // wait pauses for d or until ctx is done.
