@@ -228,13 +228,17 @@ func (h *Handler) patience() time.Duration {
 	return DefaultPatience
 }
 
+// Limit is how many may wait at once.
+func (h *Handler) Limit() int {
+	if h.Most > 0 {
+		return h.Most
+	}
+	return DefaultFollowers
+}
+
 // enter counts a follower in, or sends it away.
 func (h *Handler) enter(w http.ResponseWriter) bool {
-	most := h.Most
-	if most == 0 {
-		most = DefaultFollowers
-	}
-	if h.waiting.Add(1) > int64(most) {
+	if h.waiting.Add(1) > int64(h.Limit()) {
 		h.waiting.Add(-1)
 		if h.Refused != nil {
 			h.Refused("full")

@@ -35,9 +35,9 @@ type desk struct {
 	refused map[string]int
 }
 
-func newDesk(t *testing.T, h discovery.Handler) *desk {
+func newDesk(t *testing.T, h *discovery.Handler) *desk {
 	t.Helper()
-	d := &desk{feed: discovery.NewFeed(), refused: map[string]int{}, handler: &h}
+	d := &desk{feed: discovery.NewFeed(), refused: map[string]int{}, handler: h}
 	h.Feed = d.feed
 	h.Waiting = func(n int) { d.mu.Lock(); defer d.mu.Unlock(); d.waiting += n }
 	h.Refused = func(why string) { d.mu.Lock(); defer d.mu.Unlock(); d.refused[why]++ }
@@ -98,7 +98,7 @@ func (d *desk) get(t *testing.T, query string) answer {
 
 func TestLeaderIsToldOnce(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, discovery.Handler{})
+	d := newDesk(t, &discovery.Handler{})
 	if a := d.get(t, ""); a.code != 404 || a.doc.Reason != "starting" {
 		t.Errorf("before the first state: %+v", a)
 	}
@@ -119,7 +119,7 @@ func TestLeaderIsToldOnce(t *testing.T) {
 
 func TestLongPollWaitsForALaterEpoch(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, discovery.Handler{})
+	d := newDesk(t, &discovery.Handler{})
 	d.tell(7)
 	for query, code := range map[string]int{
 		"?after=6": 200, "?after=g/6": 200, "?after=other/99": 200, "?after=7&timeout=10ms": 204, "?after=g/7&timeout=10ms": 204, "?after=99&timeout=10ms": 204,
@@ -170,7 +170,7 @@ func events(t *testing.T, url string) (next func() (string, bool)) {
 
 func TestEventsTellTheStateAndEveryChange(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, discovery.Handler{})
+	d := newDesk(t, &discovery.Handler{})
 	next := events(t, d.URL)
 	must := func(prefix, part string) {
 		t.Helper()
@@ -196,7 +196,7 @@ func TestEventsTellTheStateAndEveryChange(t *testing.T) {
 
 func TestFollowersBeyondTheLimitAreSentElsewhere(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, discovery.Handler{Most: 2})
+	d := newDesk(t, &discovery.Handler{Most: 2})
 	d.tell(7)
 	events(t, d.URL)
 	events(t, d.URL)
@@ -216,7 +216,7 @@ func TestFollowersBeyondTheLimitAreSentElsewhere(t *testing.T) {
 
 func TestASlowFollowerIsCutOffAndHoldsUpNobody(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, discovery.Handler{Patience: 300 * time.Millisecond})
+	d := newDesk(t, &discovery.Handler{Patience: 300 * time.Millisecond})
 	conn, err := net.Dial("tcp", d.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)

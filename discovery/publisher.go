@@ -112,8 +112,8 @@ type publishing struct {
 	*Publisher
 	object Object
 	asked  Asked
-	// askedFor is the tenure on whose behalf the lock was asked.
-	askedFor leader.Tenure
+	// about is the tenure on whose behalf the lock was asked and requests were refused.
+	about leader.Tenure
 	// resume is the earliest time for another request after one that failed, pause
 	// the last wait for it, 0 if only people end the failure.
 	resume time.Time
@@ -146,8 +146,8 @@ func (r *publishing) settle(ctx context.Context) {
 			r.see(o)
 		}
 		r.follow(ctx, state)
-		if r.askedFor != state.Tenure {
-			r.asked = Asked{}
+		if r.about != state.Tenure {
+			r.about, r.asked, r.resume, r.pause = state.Tenure, Asked{}, time.Time{}, 0
 		}
 		now := time.Now()
 		if now.Sub(r.looked) >= reassertEvery {
@@ -201,7 +201,7 @@ func (r *publishing) do(ctx context.Context, move Move, s State) error {
 	case Ask:
 		v, err := r.Lock(ctx)
 		if err == nil {
-			r.asked, r.askedFor = Asked{Done: true, Tenure: v.Tenure}, s.Tenure
+			r.asked = Asked{Done: true, Tenure: v.Tenure}
 		}
 		return err // counted as a request to the backend
 	case Put:

@@ -16,8 +16,6 @@ import (
 	"sync"
 	"syscall"
 	"time"
-
-	rbacv1 "k8s.io/api/rbac/v1"
 )
 
 // BuildSidecar builds the sidecar as it stands in the checkout, and returns the
@@ -35,26 +33,6 @@ func BuildSidecar(ctx context.Context, progress *Progress, dir string, race bool
 	}
 	binary := filepath.Join(dir, "flink-ha")
 	return binary, goBuild(ctx, root, binary, ".", flags...)
-}
-
-// SidecarRules are the rights that sidecars need, as the Role in deploy/ gives
-// them: on the lock of their cluster by name, and on the pods, whose names a Role
-// cannot know. Without a lock they are on every lock of the namespace.
-func SidecarRules(lock string) []rbacv1.PolicyRule {
-	var locks, states []string
-	if id, is := strings.CutSuffix(lock, "-cluster-config-map"); is {
-		locks, states = []string{lock}, []string{id + "-ha-state"}
-	}
-	rule := func(resource string, names []string, verbs ...string) rbacv1.PolicyRule {
-		return rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{resource}, ResourceNames: names, Verbs: verbs}
-	}
-	return []rbacv1.PolicyRule{
-		rule("configmaps", locks, "get", "watch", "patch"),
-		rule("configmaps", states, "get", "watch", "update"),
-		rule("configmaps", nil, "create"),
-		rule("pods", nil, "get", "watch"),
-		rule("events", nil, "create"),
-	}
 }
 
 // Sidecar is a sidecar beside one JobManager.

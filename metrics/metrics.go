@@ -25,6 +25,7 @@ type Metrics struct {
 	events          *prometheus.CounterVec
 	stateUp         prometheus.Gauge
 	stuck           prometheus.Counter
+	discovery
 }
 
 // buckets resolve from 1 ms (a release) to 60 s (a lease that ran out).
@@ -87,6 +88,7 @@ func New(reg prometheus.Registerer, version string, snapshot func() *leader.Snap
 		ConstLabels: prometheus.Labels{"version": version},
 	})
 	build.Set(1)
+	m.discovery = newDiscovery(reg)
 	reg.MustRegister(m.leaderChanges, m.releases, m.releaseDuration, m.phases, m.requests, m.watchRestarts,
 		m.unboundDeaths, m.checks, m.events, m.stateUp, m.stuck, build, gauges{snapshot, verdict})
 	return m

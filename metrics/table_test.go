@@ -51,6 +51,8 @@ func codedMetrics(t *testing.T) map[string]string {
 	m.Request("get", "ok")
 	m.Checked("rest", true)
 	m.Event("sent")
+	m.Published("configmap", "ok")
+	m.FollowerRefused("full")
 	for _, d := range failover() {
 		m.Decided(d)
 	}

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"flink-ha-sidecar/discovery"
 	"flink-ha-sidecar/hastate"
 	"flink-ha-sidecar/health"
 	"flink-ha-sidecar/internal/control"
@@ -30,7 +31,7 @@ import (
 // Run works until ctx is done and its JobManager is looked after. Its logs go to
 // w. An error that wraps ErrConfiguration was found before anything began.
 func Run(ctx context.Context, s Settings, w io.Writer) error {
-	log, err := newLogger(s.LogLevel, s.LogFormat, w)
+	log, err := NewLogger(s.LogLevel, s.LogFormat, w)
 	if err != nil {
 		return err
 	}
@@ -67,6 +68,8 @@ type daemon struct {
 	keeper  *hastate.Keeper
 	journal *journal
 	events  *events.Recorder
+	// published tells followers and published objects who leads.
+	published *publication
 }
 
 func newDaemon(s Settings, p *plan, log *zap.Logger) (_ *daemon, err error) {
@@ -86,7 +89,10 @@ func newDaemon(s Settings, p *plan, log *zap.Logger) (_ *daemon, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfiguration, err)
 	}
-	if err := d.listen(s, registry); err != nil {
+	if d.published, err = newPublication(s, p, d.backend, m, log); err != nil {
+		return nil, errors.Join(err, d.watcher.Close())
+	}
+	if err := d.listen(s, registry, m); err != nil {
 		return nil, errors.Join(err, d.watcher.Close())
 	}
 	if err := d.wire(s, l, m); err != nil {
@@ -96,12 +102,13 @@ func newDaemon(s Settings, p *plan, log *zap.Logger) (_ *daemon, err error) {
 }
 
 // listen opens the network port and the socket.
-func (d *daemon) listen(s Settings, registry *prometheus.Registry) (err error) {
+func (d *daemon) listen(s Settings, registry *prometheus.Registry, m *metrics.Metrics) (err error) {
 	o := server.Options{Address: s.Listen, Health: d.inputs, Metrics: registry, Document: func() status.Document {
 		document := status.Of(d.loop.Snapshot(), d.pulse.Verdict(), d.plan.cluster(s), time.Now())
 		document.State = d.stateStatus()
 		return document
 	}}
+	o.Followers = &discovery.Handler{Feed: d.published.feed, Most: s.MaxFollowers, Waiting: m.Waiting, Refused: m.FollowerRefused}
 	if s.TLSCertFile != "" {
 		c, err := server.NewCertificate(s.TLSCertFile, s.TLSKeyFile, d.log)
 		if err != nil {
@@ -139,6 +146,7 @@ func (d *daemon) wire(s Settings, l *locator, m *metrics.Metrics) (err error) {
 		tell.report(s, decision)
 		cry.cry(s, decision)
 		d.journal.note(s, decision)
+		d.published.report(s)
 	}
 	if z, ok := d.backend.(*zookeeper.Backend); ok {
 		d.attributor = &attributor{
@@ -201,6 +209,10 @@ func (d *daemon) run(ctx context.Context) error {
 	})
 	g.Go(func() error {
 		d.events.Run(serving)
+		return nil
+	})
+	g.Go(func() error {
+		d.published.run(serving)
 		return nil
 	})
 	g.Go(func() error {

@@ -9,9 +9,9 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// newLogger writes to w, unsampled: a transition that is missing from the log
+// NewLogger writes to w, unsampled: a transition that is missing from the log
 // would be worse than a long one.
-func newLogger(level, format string, w io.Writer) (*zap.Logger, error) {
+func NewLogger(level, format string, w io.Writer) (*zap.Logger, error) {
 	var l zapcore.Level
 	if err := l.UnmarshalText([]byte(level)); err != nil || l > zapcore.ErrorLevel {
 		return nil, fmt.Errorf("%w: --log-level %q is none of debug, info, warn, error", ErrConfiguration, level)

@@ -47,6 +47,8 @@ type plan struct {
 	roots *x509.CertPool
 	// rpcAddress is what the JobManager advertises as far as the file tells.
 	rpcAddress flinkconf.Setting[string]
+	// blobPort is 0 unless the configuration settles on one.
+	blobPort uint16
 }
 
 // refuse is an error about the configuration.
@@ -64,6 +66,9 @@ func newPlan(s Settings, log *zap.Logger) (*plan, error) {
 	}
 	if (s.TLSCertFile == "") != (s.TLSKeyFile == "") {
 		return nil, refuse("--tls-cert-file %q, --tls-key-file %q: one does not go without the other", s.TLSCertFile, s.TLSKeyFile)
+	}
+	if s.MaxFollowers < 1 {
+		return nil, refuse("--max-followers %d: at least 1", s.MaxFollowers)
 	}
 	conf, err := p.readConf(s)
 	if err != nil {
@@ -87,6 +92,9 @@ func newPlan(s Settings, log *zap.Logger) (*plan, error) {
 	}
 	p.namespace = first(s.Namespace, conf.Namespace.Value)
 	p.rpcAddress = conf.RPCAddress
+	if b := conf.BlobPorts.Value; len(b) == 1 && b[0].Low == b[0].High {
+		p.blobPort = b[0].Low
+	}
 	if p.backend == backendKubernetes {
 		p.lease, p.retry = conf.LeaseDuration.Value, conf.RetryPeriod.Value
 	}

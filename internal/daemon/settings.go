@@ -20,6 +20,7 @@ type Settings struct {
 	ClusterID     string
 	Kubeconfig    string
 	PodName       string
+	NodeName      string
 	PodIP         string
 	SharedNetwork bool
 	Match         []string
@@ -36,6 +37,9 @@ type Settings struct {
 	Workload      string
 	HungAfter     time.Duration
 	RESTCAFile    string
+	Publish       bool
+	PublishFile   string
+	MaxFollowers  int
 	ShutdownGrace time.Duration
 	LogLevel      string
 	LogFormat     string

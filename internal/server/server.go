@@ -15,11 +15,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"flink-ha-sidecar/discovery"
 	"flink-ha-sidecar/health"
 	"flink-ha-sidecar/internal/status"
 )
 
-// Server serves the probes, /v1/status and /metrics.
+// Server serves the probes, /v1/status, followers and /metrics.
 type Server struct {
 	listener net.Listener
 	http     *http.Server
@@ -34,6 +35,9 @@ type Options struct {
 	Health      func() health.Inputs
 	Document    func() status.Document
 	Metrics     prometheus.Gatherer
+	// Followers, if not nil, serves those who wait for the next leader; as many as it
+	// takes may be connected beside all others.
+	Followers *discovery.Handler
 }
 
 // Listen opens the port, so that a busy one is told before anything runs.
@@ -42,7 +46,7 @@ func Listen(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for probes and metrics: %w (--listen takes another address)", err)
 	}
-	l = limit(l, maxConnections, maxFromOne)
+	l = limit(l, maxConnections+o.followers(), maxFromOne)
 	if o.Certificate != nil {
 		l = tls.NewListener(l, &tls.Config{
 			MinVersion:     tls.VersionTLS12,
@@ -50,14 +54,26 @@ func Listen(o Options) (*Server, error) {
 			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return o.Certificate() },
 		})
 	}
-	return &Server{listener: l, http: &http.Server{
+	s := &Server{listener: l, http: &http.Server{
 		Handler:           o.routes(),
 		ReadHeaderTimeout: 2 * time.Second,
 		ReadTimeout:       5 * time.Second,
 		WriteTimeout:      10 * time.Second,
 		IdleTimeout:       30 * time.Second,
 		MaxHeaderBytes:    8 << 10,
-	}}, nil
+	}}
+	if o.Followers != nil { // they are let go before the server ends
+		s.http.RegisterOnShutdown(o.Followers.Feed.Close)
+	}
+	return s, nil
+}
+
+// followers is how many connections they may need.
+func (o Options) followers() int {
+	if o.Followers == nil {
+		return 0
+	}
+	return o.Followers.Limit()
 }
 
 func (o Options) routes() http.Handler {
@@ -69,6 +85,9 @@ func (o Options) routes() http.Handler {
 		mux.Handle(path, health.Handler(o.Health, probe))
 	}
 	mux.Handle("GET "+status.Path, Status(o.Document))
+	if o.Followers != nil {
+		o.Followers.Register(mux.Handle)
+	}
 	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 5 * time.Second}))
 	return mux
 }
