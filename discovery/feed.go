@@ -26,9 +26,9 @@ type view struct {
 	next     chan struct{}
 }
 
-// NewFeed returns a feed that knows nothing yet.
+// NewFeed returns a feed that knows nothing yet, and says so.
 func NewFeed() *Feed {
-	return &Feed{view: view{state: State{Reason: "starting"}, next: make(chan struct{})}}
+	return &Feed{view: view{state: State{Reason: "starting", Out: time.Now()}, next: make(chan struct{})}}
 }
 
 // Tell replaces the State. It never waits for a follower.

@@ -94,7 +94,7 @@ func newRoot(environ []string) *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; '%s --help' lists the flags", err, c.CommandPath())}
 	})
-	root.AddCommand(newRun(environ), newStatus(), newLeader(), newHistory(), newHandover(), newPause(), newResume(), newCheckJobManager(),
+	root.AddCommand(newRun(environ), newStatus(), newLeader(), newFollow(environ), newHistory(), newHandover(), newPause(), newResume(), newCheckJobManager(),
 		newInject(), newInstall(), newVersion())
 	return root
 }
