@@ -53,9 +53,11 @@ func (w *Waiter) Run(ctx context.Context) error {
 			if err == nil {
 				return nil
 			}
-			w.mu.Lock()
-			w.trouble = err
-			w.mu.Unlock()
+			if ctx.Err() == nil { // else it was not the leader's fault
+				w.mu.Lock()
+				w.trouble = err
+				w.mu.Unlock()
+			}
 			next = time.Now().Add(askEvery)
 		}
 	}
