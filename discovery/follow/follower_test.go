@@ -130,7 +130,7 @@ func TestStalenessIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &ring{places: []func(context.Context, func(News)) error{dies(News{Leader: doc("g", 5, "a")}, time.Second)}}
 		first := true
-		r.places = append(r.places, func(ctx context.Context, tell func(News)) error { return dead(ctx, tell) })
+		r.places = append(r.places, dead)
 		r.places[0] = func(ctx context.Context, tell func(News)) error {
 			if !first {
 				return dead(ctx, tell)

@@ -1,9 +1,6 @@
 package e2e
 
 import (
-	"encoding/base64"
-	"encoding/pem"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -15,7 +12,6 @@ import (
 	"testing"
 
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"flink-ha-sidecar/lab"
 )
@@ -63,29 +59,7 @@ func newGate(t *testing.T, p *parts) (*gate, string) {
 		server.CloseClientConnections()
 		server.Close()
 	})
-	user, err := clientcmd.BuildConfigFromFlags("", p.kubeConfig)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
-	file := filepath.Join(t.TempDir(), "kubeconfig")
-	content := fmt.Sprintf(`apiVersion: v1
-kind: Config
-current-context: gate
-contexts:
-- name: gate
-  context: {cluster: gate, user: gate}
-clusters:
-- name: gate
-  cluster: {server: %q, certificate-authority-data: %q}
-users:
-- name: gate
-  user: {token: %q}
-`, server.URL, base64.StdEncoding.EncodeToString(ca), user.BearerToken)
-	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return g, file
+	return g, kubeConfigFor(t, p, server)
 }
 
 // hold holds up requests of a method until open is called; arrived is closed as

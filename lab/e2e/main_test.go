@@ -19,8 +19,9 @@ import (
 type parts struct {
 	control          *lab.ControlPlane
 	sidecar, standIn string // binaries
-	// kubeConfig is of a user who may get, watch and patch every ConfigMap, so
-	// that what a sidecar leaves alone it leaves alone by itself.
+	// kubeConfig is of a user who may get, watch, patch, create and update every
+	// ConfigMap and EndpointSlice, so that what a sidecar leaves alone it leaves
+	// alone by itself.
 	kubeConfig string
 }
 
@@ -80,7 +81,8 @@ func (p *parts) start() (err error) {
 		return err
 	}
 	p.kubeConfig, _, err = p.control.UserKubeConfig(ctx, "default", onConfigMaps("get", "watch", "patch", "create", "update"),
-		rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"events"}, Verbs: []string{"create"}})
+		rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"events"}, Verbs: []string{"create"}},
+		rbacv1.PolicyRule{APIGroups: []string{"discovery.k8s.io"}, Resources: []string{"endpointslices"}, Verbs: []string{"get", "watch", "create", "update"}})
 	return err
 }
 
