@@ -71,5 +71,11 @@ outage: needs ## what outages of the API server cost: KINDS= LEADER= SIDE= SAMPL
 soak: needs ## what sidecars hold after CHANGES=500 leader changes; OUT=FILE
 	go run ./lab/cmd/soak
 
+# Never in CI: it takes 40 minutes and a quiet machine. Interrupted, it goes on where
+# it was.
+bench-discovery: needs ## what followers cost, by poll, watch and sidecar; FOLLOWERS= SOURCES= FOR= CHANGES= OUT=FILE FRESH=1
+	go build -o bin/benchdiscovery ./lab/cmd/benchdiscovery
+	bin/benchdiscovery
+
 clean-cache: ## removes what demo and test have built and downloaded
 	go run ./lab/cmd/cache clean
