@@ -122,3 +122,35 @@ func TestInstall(t *testing.T) {
 		}
 	}
 }
+
+func TestFollowRefusesWhatCannotWork(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		args    []string
+		environ []string
+		says    string
+	}{
+		{[]string{}, nil, "--cluster-id"},
+		{[]string{"--source", "gossip"}, nil, `--source "gossip"`},
+		{[]string{"--source", "sidecar"}, nil, "--sidecars or --service"},
+		{[]string{"--source", "poll", "--sidecars", "a:1"}, nil, "--source poll"},
+		{[]string{"--sidecars", "a:1", "--service", "b:1"}, nil, "one of them"},
+		{[]string{"--sidecars", "a"}, nil, "the port is missing"},
+		{[]string{"--sidecars", "ftp://a:1"}, nil, "host:port"},
+		{[]string{"--service", "http://a:1/path"}, nil, "host:port"},
+		{[]string{"--service", "a:1", "--ca-file", "/nowhere"}, nil, "/nowhere"},
+		{[]string{"--service", "a:1", "--max-age", "0s"}, nil, "--max-age"},
+		{[]string{"--service", "a:1", "--timeout", "5s"}, nil, "--wait"},
+		{[]string{"--service", "a:1", "-o", "xml"}, nil, `-o "xml"`},
+		{[]string{"--service", "a:1"}, []string{"FLINK_HA_SERVISE=x"}, "FLINK_HA_SERVISE"},
+		{[]string{"--cluster-id", "c", "--kubeconfig", "/nowhere/config"}, nil, "/nowhere/config"},
+	} {
+		var out, errs bytes.Buffer
+		if code := command.Main(append([]string{"follow"}, tt.args...), tt.environ, &out, &errs); code != 2 {
+			t.Errorf("%v: exit code %d, want 2", tt.args, code)
+		}
+		if text := errs.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, tt.says) {
+			t.Errorf("%v: says %q, want one line with %q", tt.args, text, tt.says)
+		}
+	}
+}

@@ -47,6 +47,12 @@ func agreeAfter(t *testing.T, failovers int) {
 	o.SidecarKubeConfig = natted(t, p)
 	c := start(t, o)
 	leader := ready(t, c)
+	for _, source := range []string{"sidecar", "watch"} {
+		args := append([]string{"follow", "--wait", "--timeout", "1m"}, sourceOf(source, c, p.kubeConfig)...)
+		if out, err := exec.CommandContext(t.Context(), p.sidecar, args...).CombinedOutput(); err != nil {
+			t.Errorf("follow --wait from %s: %v: %s", source, err, out)
+		}
+	}
 	f := startFollowers(t, p, c)
 	mustAgree(t, p, c, leader, f)
 	for n := range failovers {
