@@ -22,10 +22,11 @@ func NewObserver(dir, name, binary, kubeConfig, clusterID, podIP, listen string,
 	if err := os.WriteFile(filepath.Join(conf, "config.yaml"), []byte(strings.Join(lines, "\n")), 0o600); err != nil {
 		return nil, fmt.Errorf("prepare %s: %w", name, err)
 	}
-	s := &Sidecar{Name: name, Listen: listen, StateDir: filepath.Join(dir, name+"-state"), binary: binary, dir: dir}
+	s := &Sidecar{Name: name, Listen: listen, StateDir: filepath.Join(dir, name+"-state"), binary: binary, dir: dir,
+		Socket: filepath.Join(dir, name+".sock")}
 	s.args = append([]string{
 		"run", "--flink-conf-dir", conf, "--pod-ip", podIP, "--jobmanager-match", "no-JobManager-of-" + name,
-		"--state-dir", s.StateDir, "--listen", listen, "--log-format", "json",
+		"--state-dir", s.StateDir, "--listen", listen, "--socket", s.Socket, "--log-format", "json",
 	}, extra...)
 	return s, nil
 }

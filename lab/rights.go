@@ -21,13 +21,15 @@ func SidecarRules(lock string) []rbacv1.PolicyRule {
 	rule := func(resource string, names []string, verbs ...string) rbacv1.PolicyRule {
 		return rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{resource}, ResourceNames: names, Verbs: verbs}
 	}
-	return append([]rbacv1.PolicyRule{
+	publish := PublishRules(id)
+	return []rbacv1.PolicyRule{
 		rule("configmaps", locks, "get", "watch", "patch"),
 		rule("configmaps", states, "get", "watch", "update"),
 		rule("configmaps", nil, "create"),
+		publish[0], publish[2], publish[3], // publish[1] is there already
 		rule("pods", nil, "get", "watch"),
 		rule("events", nil, "create"),
-	}, PublishRules(id)...)
+	}
 }
 
 // PublishRules are the rights to publish the leader of a cluster; without an id, of

@@ -3,6 +3,7 @@ package inject
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -32,8 +33,26 @@ func StateRules(clusterID string) []rbacv1.PolicyRule {
 			APIGroups: []string{""}, Resources: []string{"configmaps"},
 			ResourceNames: []string{clusterID + "-ha-state"}, Verbs: []string{"get", "watch", "update"},
 		},
-		{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: []string{"create"}},
+		CreateRule(),
 	}
+}
+
+// LeaderRules are for what the leader's sidecar publishes: its address, by name, in
+// a ConfigMap and in the EndpointSlice of the Service of that name. The right to
+// create the ConfigMap is among StateRules, or is CreateRule's.
+func LeaderRules(clusterID string) []rbacv1.PolicyRule {
+	name, verbs := []string{clusterID + "-ha-leader"}, []string{"get", "watch", "update"}
+	const group, resource = "discovery.k8s.io", "endpointslices"
+	return []rbacv1.PolicyRule{
+		{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: name, Verbs: verbs},
+		{APIGroups: []string{group}, Resources: []string{resource}, ResourceNames: name, Verbs: verbs},
+		{APIGroups: []string{group}, Resources: []string{resource}, Verbs: []string{"create"}},
+	}
+}
+
+// CreateRule lets a sidecar make the ConfigMaps that it shares or publishes.
+func CreateRule() rbacv1.PolicyRule {
+	return rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: []string{"create"}}
 }
 
 // EventRule lets a sidecar tell of its pod in Events.
@@ -115,10 +134,11 @@ func (c Cluster) grants() ([]grant, error) {
 	}
 	name := "flink-ha-" + strings.ToLower(id)
 	pods := []rbacv1.PolicyRule{PodRule(), EventRule()}
-	lock := append([]rbacv1.PolicyRule{LockRule(c.ID)}, StateRules(c.ID)...)
+	lock := slices.Concat([]rbacv1.PolicyRule{LockRule(c.ID)}, StateRules(c.ID), LeaderRules(c.ID))
 	switch {
 	case c.Backend == "zookeeper":
-		return []grant{{name, c.Pods, pods}}, nil
+		published := append([]rbacv1.PolicyRule{CreateRule()}, LeaderRules(strings.ToLower(strings.Trim(c.ID, "/")))...)
+		return []grant{{name, c.Pods, append(published, pods...)}}, nil
 	case c.Namespace == c.Pods, c.Namespace == "":
 		return []grant{{name, c.Pods, append(lock, pods...)}}, nil
 	case c.Pods == "":

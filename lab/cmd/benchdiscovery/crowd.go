@@ -158,7 +158,9 @@ func (c *crowd) tell() heard {
 
 // dial opens a connection whose bytes are counted.
 func (c *crowd) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	var d net.Dialer
+	// A sidecar takes some connections from one address only; in a cluster each
+	// follower has its own, and here it draws one.
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, byte(1+rand.IntN(15)), byte(rand.IntN(256)), byte(1+rand.IntN(254)))}}
 	conn, err := d.DialContext(ctx, network, address)
 	if err != nil {
 		return nil, err
