@@ -43,6 +43,8 @@ type Settings struct {
 	CheckpointInterval time.Duration
 	// Extra are further keys of Flink's configuration; they win over all others.
 	Extra map[string]string
+	// JVM are further arguments of every JVM.
+	JVM []string
 }
 
 // LockName is the name of the ConfigMap with the cluster's lock.
@@ -154,6 +156,6 @@ func (s *Settings) jvm(conf, log string, properties ...string) []string {
 	}
 	args = append(args, "--add-opens=java.base/sun.nio.ch=ALL-UNNAMED",
 		"-Dlog4j.configurationFile=file:"+filepath.Join(conf, "log4j.properties"), "-Dlab.log="+log, "-Djava.io.tmpdir="+s.tmp())
-	args = append(args, properties...)
+	args = append(append(args, s.JVM...), properties...)
 	return append(args, "-cp", filepath.Join(s.Flink.Lib, "*")+":"+s.Flink.Job)
 }

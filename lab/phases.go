@@ -34,7 +34,7 @@ const (
 )
 
 // Phases lists all in their order.
-var Phases = []Phase{ProcessGone, DeathSeen, LockFreed, LeaderGranted, JobRunning, FirstCheckpoint}
+var Phases = []Phase{StuckSeen, ProcessGone, DeathSeen, LockFreed, LeaderGranted, JobRunning, FirstCheckpoint}
 
 // Failover is what one failover took.
 type Failover struct {

@@ -35,6 +35,8 @@ type PodOptions struct {
 	RenewDeadline time.Duration
 	// Extra are further keys of Flink's configuration.
 	Extra map[string]string
+	// JVM are further arguments of every JVM.
+	JVM []string
 }
 
 // PodCluster is a Flink cluster in application mode that runs the ticking job in
@@ -74,7 +76,7 @@ func StartPodCluster(ctx context.Context, o PodOptions) (_ *PodCluster, err erro
 		Settings: &Settings{
 			Flink:   &Flink{Version: o.Flink.Version, Lib: podJars, Job: podJob + "/" + filepath.Base(o.Flink.Job), JDK: o.Flink.JDK},
 			Backend: Kubernetes, ClusterID: name, Namespace: name, Dir: podStorage,
-			RetryPeriod: o.RetryPeriod, LeaseDuration: o.LeaseDuration, RenewDeadline: o.RenewDeadline, Extra: o.Extra,
+			RetryPeriod: o.RetryPeriod, LeaseDuration: o.LeaseDuration, RenewDeadline: o.RenewDeadline, Extra: o.Extra, JVM: o.JVM,
 		},
 	}
 	if err := c.makeStorage(); err != nil {

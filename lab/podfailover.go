@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -60,6 +61,10 @@ func (c *PodCluster) Fail(ctx context.Context, fault PodFault) (*Failover, error
 	if err != nil {
 		return f, err
 	}
+	if err := c.noteStuck(f, leader); err != nil {
+		return f, err
+	}
+	_, _ = jvm.Signal(syscall.SIGKILL) // one that was only stopped, and that nobody has ended, would be in the way
 	f.Replayed = Replayed(ticks) - Replayed(before)
 	f.Silence = Silence(ticks, f.At)
 	return f, CheckTicks(ticks)

@@ -2,6 +2,7 @@ package follow
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -72,13 +73,15 @@ func (w *Waiter) current() Told {
 func (w *Waiter) why() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.told.Known && w.trouble != nil {
+	switch {
+	case w.told.Known && w.trouble != nil:
 		return w.trouble
+	case w.told.Known:
+		return fmt.Errorf("ask the leader: %s has not answered yet", w.told.Leader.RPCHost)
+	case w.told.Reason == "":
+		return errors.New("no contact yet")
 	}
-	if w.told.Reason == "" {
-		return fmt.Errorf("no contact yet")
-	}
-	return fmt.Errorf("%s", w.told.Reason)
+	return errors.New(w.told.Reason)
 }
 
 // Answers asks the leader's REST endpoint. Behind https only a connection is asked

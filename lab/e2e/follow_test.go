@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"flink-ha-sidecar/lab"
 	"flink-ha-sidecar/lab/labtest"
@@ -56,9 +57,11 @@ func TestIntegrationFollowInItsForms(t *testing.T) {
 func TestIntegrationWaitSaysWhyItGaveUp(t *testing.T) {
 	p := shared(t)
 	t.Parallel()
-	c := start(t, p.standIns())
-	ready(t, c)
-	for source, why := range map[string]string{"sidecar": "connection refused", "watch": "connection refused"} { // nothing is at a stand-in's REST port
+	c := start(t, lease(p.standIns(), time.Minute))
+	leader := ready(t, c)
+	signal(t, leader, syscall.SIGSTOP)
+	defer signal(t, leader, syscall.SIGCONT)
+	for source, why := range map[string]string{"sidecar": "ask the leader: ", "watch": "ask the leader: "} {
 		out, err := exec.CommandContext(t.Context(), p.sidecar, append([]string{"follow", "--wait", "--timeout", "3s", "--log-level", "error"}, sourceOf(source, c, p.kubeConfig)...)...).CombinedOutput()
 		var exit *exec.ExitError
 		if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.HasPrefix(string(out), "flink-ha: no leader that answers: ") || !strings.Contains(string(out), why) {

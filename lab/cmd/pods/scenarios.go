@@ -18,6 +18,10 @@ type scenario struct {
 	fault func(*lab.PodCluster) lab.PodFault
 	// word is for the kubelet's word alone, and has no plain side.
 	word bool
+	// long gives the cluster the lease of 180 s that the sidecar makes bearable; the
+	// kubelet's probe has to end the leader then.
+	long bool
+	jvm  []string
 }
 
 var scenarios = []scenario{
@@ -28,6 +32,10 @@ var scenarios = []scenario{
 		fault: func(c *lab.PodCluster) lab.PodFault { return c.PodDeleted }},
 	{name: "one", title: "One JobManager, its JVM ended by SIGKILL", jobManagers: 1, fault: killed},
 	{name: "rolling", title: "Rolling update of the Deployment", jobManagers: 2},
+	{name: "stopped", title: "JVM of the leader stopped by SIGSTOP, lease-duration 180 s", jobManagers: 2, long: true,
+		fault: func(c *lab.PodCluster) lab.PodFault { return c.Stopped }},
+	{name: "heap", title: "JVM of the leader hangs with a full heap, lease-duration 180 s", jobManagers: 2, long: true, jvm: lab.HangsWhenFull,
+		fault: func(c *lab.PodCluster) lab.PodFault { return c.HeapFull }},
 	{name: "word", title: "The kubelet's word alone (--share-pids=false), SIGKILL", jobManagers: 2, fault: killed, word: true},
 }
 
@@ -56,7 +64,10 @@ func (m *measurement) measure(ctx context.Context, k scenario) (string, error) {
 		}
 		options := lab.PodOptions{
 			Node: m.node, Flink: m.bench.Flink, JobManagers: k.jobManagers, RetryPeriod: retryPeriod,
-			Extra: map[string]string{"pekko.startup-timeout": "60 s"},
+			Extra: map[string]string{"pekko.startup-timeout": "60 s"}, JVM: k.jvm,
+		}
+		if k.long {
+			options.LeaseDuration, options.RenewDeadline = 180*time.Second, 170*time.Second
 		}
 		if side == sidecarSide {
 			var flags []string

@@ -21,11 +21,19 @@ var sideNames = [2]string{"plain Flink", "with sidecar"}
 // writeFailovers writes medians, and the worst in brackets, in milliseconds.
 func writeFailovers(w io.Writer, sides [2][]*lab.Failover) {
 	fmt.Fprintf(w, "| ms, median (worst) of %d |", len(sides[sidecarSide]))
-	columns := []string{"process gone", "lock freed", "next leader published", "first checkpoint", "records replayed", "longest silence"}
+	phases := []lab.Phase{lab.ProcessGone, lab.LockFreed, lab.LeaderPublished, lab.FirstCheckpoint}
+	if slices.ContainsFunc(sides[sidecarSide], func(f *lab.Failover) bool { _, ok := f.After[lab.StuckSeen]; return ok }) {
+		phases = append([]lab.Phase{lab.StuckSeen}, phases...)
+	}
+	var columns []string
+	for _, phase := range phases {
+		columns = append(columns, string(phase))
+	}
+	columns = append(columns, "records replayed", "longest silence")
 	fmt.Fprintf(w, " %s |\n|---|%s\n", strings.Join(columns, " | "), strings.Repeat("---|", len(columns)))
 	for side, failovers := range sides {
 		fmt.Fprintf(w, "| %s |", sideNames[side])
-		for _, phase := range []lab.Phase{lab.ProcessGone, lab.LockFreed, lab.LeaderPublished, lab.FirstCheckpoint} {
+		for _, phase := range phases {
 			var values []time.Duration
 			for _, f := range failovers {
 				if after, ok := f.After[phase]; ok {
