@@ -229,6 +229,9 @@ func TestTheOperatorsMergeOnlyAdds(t *testing.T) {
 			if manifest.Text(manifest.Named(main, volumeName, "volumeMounts"), "mountPath") != mountPath {
 				t.Errorf("%s, by name %v: the JobManager's container lacks the mount: %s", tt.name, byName, text(t, main))
 			}
+			if !slices.Equal(manifest.Texts(main, "livenessProbe", "exec", "command"), livenessCommand) {
+				t.Errorf("%s, by name %v: the JobManager's container lacks the probe: %s", tt.name, byName, text(t, main))
+			}
 			if want == nil {
 				continue
 			}
@@ -252,6 +255,9 @@ func without(pod *yaml.Node) {
 	}
 	for _, c := range manifest.List(pod, "spec", "containers") {
 		drop(c, []string{volumeName}, "volumeMounts")
+		if slices.Equal(manifest.Texts(c, "livenessProbe", "exec", "command"), livenessCommand) {
+			manifest.Delete(c, "livenessProbe")
+		}
 	}
 	for _, list := range []string{"containers", "initContainers", "volumes", "imagePullSecrets"} {
 		drop(pod, []string{sidecarName, installName, "ours"}, "spec", list)

@@ -83,8 +83,10 @@ func (r *run) addToSpec(p *pod, result *Result) error {
 	if err := t.append(volume, "spec", "volumes"); err != nil {
 		return err
 	}
-	return t.appendToContainer(p.jobManager, mount{Name: volumeName, MountPath: mountPath, ReadOnly: true})
-	// The JobManager's own probe by this program belongs here, once there is one.
+	if err := t.appendToContainer(p.jobManager, mount{Name: volumeName, MountPath: mountPath, ReadOnly: true}); err != nil {
+		return err
+	}
+	return r.addLiveness(p, result)
 }
 
 // The parts of a container, in the order in which they are written.
@@ -119,13 +121,20 @@ type (
 		ContainerPort int    `yaml:"containerPort"`
 	}
 	probe struct {
-		HTTPGet struct {
-			Path string `yaml:"path"`
-			Port string `yaml:"port"`
-		} `yaml:"httpGet"`
-		PeriodSeconds    int `yaml:"periodSeconds"`
-		TimeoutSeconds   int `yaml:"timeoutSeconds"`
-		FailureThreshold int `yaml:"failureThreshold"`
+		HTTPGet                       *httpGet    `yaml:"httpGet,omitempty"`
+		Exec                          *execAction `yaml:"exec,omitempty"`
+		InitialDelaySeconds           int         `yaml:"initialDelaySeconds,omitempty"`
+		PeriodSeconds                 int         `yaml:"periodSeconds"`
+		TimeoutSeconds                int         `yaml:"timeoutSeconds"`
+		FailureThreshold              int         `yaml:"failureThreshold"`
+		TerminationGracePeriodSeconds int         `yaml:"terminationGracePeriodSeconds,omitempty"`
+	}
+	httpGet struct {
+		Path string `yaml:"path"`
+		Port string `yaml:"port"`
+	}
+	execAction struct {
+		Command []string `yaml:"command,flow"`
 	}
 	mount struct {
 		Name      string `yaml:"name"`
@@ -153,9 +162,7 @@ type (
 )
 
 func newProbe(path string, period, timeout, failures int) *probe {
-	p := &probe{PeriodSeconds: period, TimeoutSeconds: timeout, FailureThreshold: failures}
-	p.HTTPGet.Path, p.HTTPGet.Port = path, portName
-	return p
+	return &probe{HTTPGet: &httpGet{path, portName}, PeriodSeconds: period, TimeoutSeconds: timeout, FailureThreshold: failures}
 }
 
 func fromField(name, field string) variable {

@@ -64,7 +64,7 @@ func typed(t *testing.T, n *yaml.Node, into any) {
 }
 
 // TestTheKustomizeComponentAddsWhatInjectAdds builds the overlay of its own
-// comment over the session example.
+// comment over the session example; a livenessProbe of another kind gives way.
 func TestTheKustomizeComponentAddsWhatInjectAdds(t *testing.T) {
 	t.Parallel()
 	kubectl, err := exec.LookPath("kubectl")
@@ -76,7 +76,8 @@ func TestTheKustomizeComponentAddsWhatInjectAdds(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, content := range map[string]string{
-		"session.yaml": read(t, "../../deploy/examples/session.yaml"),
+		"session.yaml": strings.Replace(read(t, "../../deploy/examples/session.yaml"),
+			"        ports:\n", "        livenessProbe: {tcpSocket: {port: rpc}}\n        ports:\n", 1),
 		"cluster.yaml": "{apiVersion: v1, kind: ConfigMap, data: {id: my-session}, metadata: {name: flink-ha-cluster, annotations: {config.kubernetes.io/local-config: 'true'}}}",
 		"kustomization.yaml": "components: [component]\nresources: [session.yaml, cluster.yaml]\n" +
 			"images: [{name: flink-ha, newName: registry.example.com/flink-ha, newTag: '0.1'}]\n",

@@ -57,12 +57,13 @@ func isBare(element *yaml.Node) bool {
 	return element.Kind == yaml.MappingNode && len(element.Content) == 2 && manifest.Text(element, "name") != ""
 }
 
-// appendToContainer adds a mount to a container, which base alone may have, or
-// nobody: then Flink makes it, and takes what it finds here.
-func (t *template) appendToContainer(name string, m mount) error {
+// container is a container to write to, and what it will be laid over, nil for
+// nothing. Where base alone has it, or nobody (then Flink makes it, and takes what it
+// finds here), it is added by its name.
+func (t *template) container(name string) (own, partner *yaml.Node, err error) {
 	containers, err := manifest.Sequence(t.own, "spec", "containers")
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	below := manifest.List(t.base, "spec", "containers")
 	at := manifest.IndexNamed(containers.Content, name)
@@ -78,15 +79,23 @@ func (t *template) appendToContainer(name string, m mount) error {
 		at = len(containers.Content)
 		t.repeat(containers, name, "containers")
 	}
-	mounts, err := manifest.Sequence(containers.Content[at], "volumeMounts")
-	if err != nil {
-		return err
-	}
-	var partner *yaml.Node
 	if t.byName {
 		partner = manifest.Named(t.base, name, "spec", "containers")
 	} else if at < len(below) {
 		partner = below[at]
+	}
+	return containers.Content[at], partner, nil
+}
+
+// appendToContainer adds a mount to a container.
+func (t *template) appendToContainer(name string, m mount) error {
+	own, partner, err := t.container(name)
+	if err != nil {
+		return err
+	}
+	mounts, err := manifest.Sequence(own, "volumeMounts")
+	if err != nil {
+		return err
 	}
 	t.extend(mounts, manifest.List(partner, "volumeMounts"), manifest.Make(m), mountsOf(name))
 	return nil
@@ -133,6 +142,7 @@ func remove(own *yaml.Node) bool {
 	}
 	for _, c := range manifest.List(own, "spec", "containers") {
 		removeFrom(c, added, mountsOf(manifest.Text(c, "name")), named(volumeName), "volumeMounts")
+		removeLiveness(c, added)
 	}
 	for _, list := range []string{"containers", "initContainers"} {
 		removeFrom(own, added, list, isOurs, "spec", list)
