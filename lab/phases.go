@@ -34,7 +34,7 @@ const (
 )
 
 // Phases lists all in their order.
-var Phases = []Phase{StuckSeen, ProcessGone, DeathSeen, LockFreed, LeaderGranted, JobRunning, FirstCheckpoint}
+var Phases = []Phase{ProcessGone, DeathSeen, LockFreed, LeaderGranted, JobRunning, FirstCheckpoint}
 
 // Failover is what one failover took.
 type Failover struct {
@@ -261,7 +261,7 @@ func (f *Failover) String() string {
 		what = f.Signal.String()
 	}
 	text := fmt.Sprintf("%s to %s, next %s:", what, f.Leader, f.Next)
-	for _, phase := range []Phase{ProcessGone, DeathSeen, LockFreed, LeaderGranted, LeaderPublished, JobRunning, FirstCheckpoint} {
+	for _, phase := range []Phase{StuckSeen, ProcessGone, DeathSeen, LockFreed, LeaderGranted, LeaderPublished, JobRunning, FirstCheckpoint} {
 		if d, ok := f.After[phase]; ok {
 			text += fmt.Sprintf(" %s %d ms,", phase, d.Milliseconds())
 		}

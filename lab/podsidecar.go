@@ -91,25 +91,33 @@ func (c *PodCluster) Metric(ctx context.Context, pod *corev1.Pod, name string, l
 // SidecarLog reads what the sidecar in a pod has logged, all its runs together.
 // The kubelet removes the log with the pod.
 func (c *PodCluster) SidecarLog(pod *corev1.Pod) ([]SidecarEvent, error) {
-	files, _ := filepath.Glob(c.node.path(fmt.Sprintf("pod-logs/%s_%s_%s/flink-ha/*.log", c.Namespace, pod.Name, pod.UID)))
+	lines, err := c.Lines(pod, "flink-ha")
 	var events []SidecarEvent
+	for _, line := range lines {
+		if event, ok := parseSidecarLine([]byte(line)); ok {
+			events = append(events, event)
+		}
+	}
+	return events, err
+}
+
+// Lines are what a container of a pod has written, all its runs together.
+func (c *PodCluster) Lines(pod *corev1.Pod, container string) ([]string, error) {
+	files, _ := filepath.Glob(c.node.path(fmt.Sprintf("pod-logs/%s_%s_%s/%s/*.log", c.Namespace, pod.Name, pod.UID, container)))
+	var lines []string
 	for _, file := range files {
 		content, err := os.ReadFile(file)
 		if err != nil {
-			return nil, fmt.Errorf("read sidecar's log: %w", err)
+			return nil, fmt.Errorf("read log of %s: %w", container, err)
 		}
 		for line := range strings.Lines(string(content)) {
 			// The runtime's form: time, stream, F or P, then the line itself.
-			fields := strings.SplitN(strings.TrimSpace(line), " ", 4)
-			if len(fields) < 4 {
-				continue
-			}
-			if event, ok := parseSidecarLine([]byte(fields[3])); ok {
-				events = append(events, event)
+			if fields := strings.SplitN(strings.TrimSpace(line), " ", 4); len(fields) == 4 {
+				lines = append(lines, fields[3])
 			}
 		}
 	}
-	return events, nil
+	return lines, nil
 }
 
 // argument is the rest of the command-line argument of a process that begins with
