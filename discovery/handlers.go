@@ -30,8 +30,8 @@ const (
 	// DefaultPatience is how long one write may take: a follower that does not read is
 	// cut off.
 	DefaultPatience = 5 * time.Second
-	// DefaultFollowers is how many may wait at once: at some 50 KiB each they are
-	// what a sidecar of 200 MiB can carry.
+	// DefaultFollowers is how many may wait at once where no memory limit is known: at
+	// some 35 KiB each they take 100 MiB. inject gives the number that its limit carries.
 	DefaultFollowers = 3000
 )
 

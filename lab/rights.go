@@ -49,12 +49,13 @@ func PublishRules(clusterID string) []rbacv1.PolicyRule {
 }
 
 // OwnerRules are the rights to find the topmost controller of a pod, so that what is
-// published goes with it. ReplicaSets have a new name with every rollout.
-func OwnerRules(pod string) []rbacv1.PolicyRule {
+// published goes with it: beside that on the pod those that inject can add. A
+// ReplicaSet has a new name with every rollout.
+func OwnerRules(pod, deployment string) []rbacv1.PolicyRule {
 	return []rbacv1.PolicyRule{
 		{APIGroups: []string{""}, Resources: []string{"pods"}, ResourceNames: []string{pod}, Verbs: []string{"get"}},
-		{APIGroups: []string{"apps"}, Resources: []string{"replicasets", "deployments", "statefulsets"}, Verbs: []string{"get"}},
-		{APIGroups: []string{"batch"}, Resources: []string{"jobs"}, Verbs: []string{"get"}},
+		{APIGroups: []string{"apps"}, Resources: []string{"replicasets"}, Verbs: []string{"get"}},
+		{APIGroups: []string{"apps"}, Resources: []string{"deployments"}, ResourceNames: []string{deployment}, Verbs: []string{"get"}},
 	}
 }
 

@@ -353,7 +353,8 @@ func owned(t *testing.T, s *site) {
 	if _, err := s.admin.CoreV1().Pods("default").Create(t.Context(), pod, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	rules := append(s.allRights(), lab.OwnerRules(pod.Name)...)
+	owner := lab.OwnerRules(pod.Name, d.Name)
+	rules := append(s.allRights(), owner...)
 	for _, tt := range []struct {
 		name  string
 		rules []rbacv1.PolicyRule
@@ -361,7 +362,8 @@ func owned(t *testing.T, s *site) {
 		said  string
 	}{
 		{"all rights", rules, "FlinkDeployment", "topmost controller"},
-		{"no right to read ReplicaSets", append(s.allRights(), lab.OwnerRules(pod.Name)[:1]...), "", "no owner"},
+		{"no right to read ReplicaSets", append(s.allRights(), owner[:1]...), "", "no owner"},
+		{"no right to read the Deployment", append(s.allRights(), owner[:2]...), "Deployment", "topmost controller"},
 		{"no right to read the pod", s.allRights(), "", "no owner"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -19,7 +19,7 @@ import (
 
 func newInject() *cobra.Command {
 	var o inject.Options
-	var role string
+	var beside besides
 	var recursive bool
 	c := &cobra.Command{
 		Use:   "inject [FILE|DIR|-]...",
@@ -33,10 +33,13 @@ input, and are written to standard output; if one of them is refused, nothing is
   flink-ha inject --remove flink.yaml
   helm install ... --post-renderer flink-ha --post-renderer-args inject --post-renderer-args --image=IMAGE`,
 		RunE: func(c *cobra.Command, args []string) error {
-			if !slices.Contains([]string{"none", "add", "only"}, role) {
-				return usageError{fmt.Errorf("--role %q is none of none, add, only", role)}
+			if !slices.Contains([]string{"none", "add", "only"}, beside.role) {
+				return usageError{fmt.Errorf("--role %q is none of none, add, only", beside.role)}
 			}
-			if o.Image == "" && role == "only" {
+			if beside.owner && beside.role == "none" {
+				return usageError{errors.New("--owner-rights are part of the Role: give --role add or --role only")}
+			}
+			if o.Image == "" && beside.role == "only" {
 				o.Image = "flink-ha" // it is not written
 			}
 			if err := o.Check(); err != nil {
@@ -46,14 +49,23 @@ input, and are written to standard output; if one of them is refused, nothing is
 			if err != nil {
 				return err
 			}
-			return runInject(files, o, role, c.OutOrStdout(), c.ErrOrStderr())
+			return runInject(files, o, beside, c.OutOrStdout(), c.ErrOrStderr())
 		},
 	}
 	injectFlags(c.Flags(), &o)
-	c.Flags().StringVar(&role, "role", "none", "the Role that the sidecars need beside Flink's own, and its binding: none, add (behind the manifests), only (in place of them)")
+	c.Flags().StringVar(&beside.role, "role", "none", "the Role that the sidecars need beside Flink's own, and its binding: none, add (behind the manifests), only (in place of them)")
+	c.Flags().BoolVar(&beside.owner, "owner-rights", false, "with --role: the rights to see what controls the pod, so that what the sidecars publish is removed with the cluster")
+	c.Flags().BoolVar(&beside.services, "services", false, "behind all this the Services of discovery: <cluster-id>-ha-leader reaches the leader's REST, <cluster-id>-ha-sidecars is for followers")
 	c.Flags().BoolVarP(&recursive, "recursive", "R", false, "read folders with all that is below them")
 	c.Flags().SortFlags = false
 	return c
+}
+
+// besides is what is written beside the manifests.
+type besides struct {
+	role     string
+	owner    bool
+	services bool
 }
 
 func injectFlags(f *pflag.FlagSet, o *inject.Options) {
@@ -65,7 +77,7 @@ func injectFlags(f *pflag.FlagSet, o *inject.Options) {
 	f.StringVar(&o.OperatorVersion, "operator-version", "", "of the Flink Kubernetes operator; below 1.9 its FlinkDeployments get --classic")
 	f.BoolVar(&o.SharePIDs, "share-pids", true, "let the sidecar see the JobManager's process (shareProcessNamespace); false: the kubelet's word alone")
 	f.StringVar(&o.CPU, "cpu", "20m", "CPU that the sidecar requests")
-	f.StringVar(&o.Memory, "memory", "48Mi", "memory that the sidecar requests, and its limit")
+	f.StringVar(&o.Memory, "memory", "48Mi", "memory that the sidecar requests, and its limit; --max-followers of the sidecar follows from it")
 	f.IntVar(&o.Port, "port", 8088, "port of the sidecar's probes and metrics")
 	f.StringVar(&o.Deployment, "deployment", "", "name of the one Deployment or FlinkDeployment to take, whatever it looks like")
 	f.StringVar(&o.Container, "container", "", "the JobManager's container, where it cannot be told")
@@ -75,30 +87,44 @@ func injectFlags(f *pflag.FlagSet, o *inject.Options) {
 }
 
 // runInject writes nothing to out before everything is known to work.
-func runInject(files []*manifest.File, o inject.Options, role string, out, notes io.Writer) error {
+func runInject(files []*manifest.File, o inject.Options, beside besides, out, notes io.Writer) error {
 	results, err := inject.Inject(files, o)
 	if err != nil {
 		return usageError{err}
 	}
 	var text bytes.Buffer
-	if role != "only" {
+	if beside.role != "only" {
 		if err := writeFiles(&text, files); err != nil {
 			return err
 		}
 	}
-	if role != "none" && !o.Remove && len(results) > 0 {
-		var clusters []inject.Cluster
-		for _, r := range results {
-			clusters = append(clusters, r.Cluster)
-		}
-		separate(&text)
-		if err := inject.WriteRoles(&text, clusters); err != nil {
+	if !o.Remove && len(results) > 0 {
+		if err := beside.write(&text, results, o.Port); err != nil {
 			return usageError{err}
 		}
 	}
 	tell(notes, results, o.Remove)
 	_, err = out.Write(text.Bytes())
 	return err
+}
+
+// write writes what the clusters of the results need.
+func (b besides) write(text *bytes.Buffer, results []inject.Result, port int) error {
+	var clusters []inject.Cluster
+	for _, r := range results {
+		clusters = append(clusters, r.Cluster)
+	}
+	if b.role != "none" {
+		separate(text)
+		if err := inject.WriteRoles(text, clusters, b.owner); err != nil {
+			return err
+		}
+	}
+	if !b.services {
+		return nil
+	}
+	separate(text)
+	return inject.WriteServices(text, clusters, port)
 }
 
 // tell says on stderr what was done.

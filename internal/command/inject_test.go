@@ -123,3 +123,57 @@ func TestInjectSaysThatItFoundNothing(t *testing.T) {
 		t.Errorf("--remove: exit code %d, says %q, output %q", code, errs, out)
 	}
 }
+
+func TestInjectWritesTheServices(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(put(t, map[string]string{"a.yaml": jobManager}), "a.yaml")
+	_, role, _ := inject(t, "--role", "only", file)
+	_, both, errs := inject(t, "--role", "only", "--services", "--port", "9088", file)
+	services, found := strings.CutPrefix(both, role+"---\n")
+	if !found {
+		t.Fatalf("not the role and then the services, says %q:\n%s", errs, both)
+	}
+	for _, want := range []string{
+		"name: demo-ha-leader\n  namespace: prod\n", "- name: rest\n    port: 8081\n",
+		"name: demo-ha-sidecars\n  namespace: prod\n", "clusterIP: None\n  publishNotReadyAddresses: true\n  selector:\n    flink-ha/cluster: demo\n", "- name: flink-ha\n    port: 9088\n",
+	} {
+		if !strings.Contains(services, want) {
+			t.Errorf("the services lack %q:\n%s", want, services)
+		}
+	}
+	if _, out, _ := inject(t, "--remove", "--services", file); strings.Contains(out, "kind: Service") {
+		t.Errorf("--remove writes services:\n%s", out)
+	}
+	elsewhere := filepath.Join(put(t, map[string]string{"a.yaml": strings.ReplaceAll(jobManager, "kubernetes.namespace=prod", "kubernetes.namespace=locks")}), "a.yaml")
+	_, out, _ := inject(t, "--image", "x", "--services", elsewhere)
+	if !strings.Contains(out, "name: demo-ha-leader\n  namespace: locks\n") || !strings.Contains(out, "name: demo-ha-sidecars\n  namespace: prod\n") {
+		t.Errorf("the lock is in another namespace than the pods; want one service in each:\n%s", out)
+	}
+	bad := filepath.Join(put(t, map[string]string{"a.yaml": strings.ReplaceAll(jobManager, "cluster-id=demo", "cluster-id=Demo_1")}), "a.yaml")
+	if code, out, errs := inject(t, "--image", "x", "--services", bad); code != 2 || out != "" || !strings.Contains(errs, `"Demo_1-ha-leader" cannot be a Service's name`) {
+		t.Errorf("an id that makes no name: exit code %d, says %q, output\n%s", code, errs, out)
+	}
+}
+
+func TestInjectWritesOwnerRightsWhereTheyAreOfUse(t *testing.T) {
+	t.Parallel()
+	const rules = "- apiGroups: [apps]\n  resources: [replicasets]\n  verbs: [get]\n- apiGroups: [apps]\n  resources: [deployments]\n  resourceNames: [jm]\n  verbs: [get]\n"
+	for _, tt := range []struct {
+		name, text string
+		args       []string
+		want       bool
+	}{
+		{"not asked for", jobManager, nil, false},
+		{"asked for", jobManager, []string{"--owner-rights"}, true},
+		{"what is published is in another namespace", strings.ReplaceAll(jobManager, "kubernetes.namespace=prod", "kubernetes.namespace=locks"), []string{"--owner-rights"}, false},
+	} {
+		file := filepath.Join(put(t, map[string]string{"a.yaml": tt.text}), "a.yaml")
+		_, role, errs := inject(t, append(tt.args, "--role", "only", file)...)
+		if strings.Contains(role, rules) != tt.want || strings.Contains(role, "replicasets") != tt.want {
+			t.Errorf("%s: want them %v; says %q:\n%s", tt.name, tt.want, errs, role)
+		}
+	}
+	if code, _, errs := inject(t, "--image", "x", "--owner-rights"); code != 2 || !strings.Contains(errs, "give --role add") {
+		t.Errorf("without --role: exit code %d, says %q", code, errs)
+	}
+}

@@ -33,6 +33,7 @@ func (r *run) deployment(o *yaml.Node) (*Result, error) {
 		return nil, err
 	}
 	result.Cluster.Pods = manifest.Text(o, "metadata", "namespace")
+	result.Cluster.Workload = manifest.Text(o, "metadata", "name")
 	result.Cluster.ServiceAccount = serviceAccount(view)
 	if err := conf.check(r, result); err != nil {
 		return nil, err

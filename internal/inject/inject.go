@@ -76,6 +76,9 @@ type Cluster struct {
 	// Backend is "kubernetes" or "zookeeper"; empty if the manifests do not tell.
 	Backend        string
 	ServiceAccount string
+	// Workload is the name of the Deployment, which Flink and its operator call like
+	// the FlinkDeployment.
+	Workload string
 }
 
 // Inject changes the documents of all files. What it cannot do it refuses by name,

@@ -69,7 +69,11 @@ func injected(t *testing.T, text string, o Options, role bool) (string, []Result
 			clusters = append(clusters, r.Cluster)
 		}
 		b.WriteString("---\n")
-		if err := WriteRoles(&b, clusters); err != nil {
+		if err := WriteRoles(&b, clusters, false); err != nil {
+			t.Fatal(err)
+		}
+		b.WriteString("---\n")
+		if err := WriteServices(&b, clusters, o.Port); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -289,4 +293,16 @@ func text(t *testing.T, n *yaml.Node) string {
 		t.Fatal(err)
 	}
 	return string(raw)
+}
+
+func TestTheLimitOfFollowersFollowsFromTheMemoryLimit(t *testing.T) {
+	t.Parallel()
+	for memory, want := range map[string]string{"48Mi": "710", "128Mi": "2760", "20Mi": "10", "8Mi": "10", "1Gi": "25700"} {
+		if got := burstable.followers(memory); got != want {
+			t.Errorf("%s: %s followers, want %s", memory, got, want)
+		}
+	}
+	if got := bestEffort.followers("48Mi"); got != "" {
+		t.Errorf("without a limit %q, want the program's default", got)
+	}
 }

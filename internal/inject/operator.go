@@ -47,6 +47,7 @@ func (r *run) flinkDeployment(o *yaml.Node) (*Result, error) {
 		return nil, err
 	}
 	result.Cluster.Pods = manifest.Text(o, "metadata", "namespace")
+	result.Cluster.Workload = manifest.Text(o, "metadata", "name")
 	if err := conf.check(r, result); err != nil {
 		return nil, err
 	}

@@ -60,6 +60,27 @@ func (q quality) memoryLimit(memory string) string {
 	return fmt.Sprintf("%dKiB", limit.Value()*9/10/1024)
 }
 
+const (
+	// ownMemory is what a sidecar is left beside its followers. It uses 6 MiB without
+	// any; the rest is for its program, which is read from the image again where there
+	// is no room for all of it, and for what comes at once.
+	ownMemory = 20 << 20
+	// followerMemory is what each waiting follower takes, the kernel's part included:
+	// 35 KiB were seen, without TLS.
+	followerMemory = 40 << 10
+)
+
+// followers is the --max-followers that a memory limit can carry, at least 10: whoever
+// comes later asks another sidecar, where one more would get this one killed. Empty
+// without a limit.
+func (q quality) followers(memory string) string {
+	if q == bestEffort {
+		return ""
+	}
+	limit := resource.MustParse(memory) // Check has parsed it
+	return fmt.Sprint(max((limit.Value()-ownMemory)/followerMemory/10*10, 10))
+}
+
 // qualityOf computes the class of a pod without our containers (Kubernetes
 // documentation, "Pod Quality of Service Classes"). flinks is the class of the
 // container that Flink itself gives its resources, and its name; "" for none.

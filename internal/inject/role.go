@@ -55,6 +55,17 @@ func CreateRule() rbacv1.PolicyRule {
 	return rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: []string{"create"}}
 }
 
+// OwnerRules let a sidecar find what controls its pod, beside PodRule: the Deployment
+// of this name, or, through it, the FlinkDeployment that owns it. What is published
+// goes with that. A ReplicaSet has a new name with every rollout, so none is given.
+func OwnerRules(deployment string) []rbacv1.PolicyRule {
+	const group = "apps"
+	return []rbacv1.PolicyRule{
+		{APIGroups: []string{group}, Resources: []string{"replicasets"}, Verbs: []string{"get"}},
+		{APIGroups: []string{group}, Resources: []string{"deployments"}, ResourceNames: []string{deployment}, Verbs: []string{"get"}},
+	}
+}
+
 // EventRule lets a sidecar tell of its pod in Events.
 func EventRule() rbacv1.PolicyRule {
 	return rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"events"}, Verbs: []string{"create"}}
@@ -101,14 +112,15 @@ type grant struct {
 
 // WriteRoles writes what the sidecars of these clusters need beside Flink's own
 // rights: a Role and its binding for each cluster; two where the lock is in
-// another namespace than the pods.
-func WriteRoles(w io.Writer, clusters []Cluster) error {
+// another namespace than the pods. With owner the optional OwnerRules are in it,
+// where they are of use: objects have no owner in another namespace.
+func WriteRoles(w io.Writer, clusters []Cluster, owner bool) error {
 	e := yaml.NewEncoder(w)
 	e.SetIndent(2)
 	e.CompactSeqIndent()
 	written := make(map[string]bool)
 	for _, c := range clusters {
-		grants, err := c.grants()
+		grants, err := c.grants(owner)
 		if err != nil {
 			return err
 		}
@@ -127,17 +139,20 @@ func WriteRoles(w io.Writer, clusters []Cluster) error {
 }
 
 // grants are a cluster's, by namespace.
-func (c Cluster) grants() ([]grant, error) {
+func (c Cluster) grants(owner bool) ([]grant, error) {
 	id, err := labelValue(c.ID)
 	if err != nil {
 		return nil, err
 	}
 	name := "flink-ha-" + strings.ToLower(id)
 	pods := []rbacv1.PolicyRule{PodRule(), EventRule()}
+	if owner && c.published() == first(c.Pods, c.published()) {
+		pods = append(pods, OwnerRules(c.Workload)...)
+	}
 	lock := slices.Concat([]rbacv1.PolicyRule{LockRule(c.ID)}, StateRules(c.ID), LeaderRules(c.ID))
 	switch {
 	case c.Backend == "zookeeper":
-		published := append([]rbacv1.PolicyRule{CreateRule()}, LeaderRules(strings.ToLower(strings.Trim(c.ID, "/")))...)
+		published := append([]rbacv1.PolicyRule{CreateRule()}, LeaderRules(c.object())...)
 		return []grant{{name, c.Pods, append(published, pods...)}}, nil
 	case c.Namespace == c.Pods, c.Namespace == "":
 		return []grant{{name, c.Pods, append(lock, pods...)}}, nil
@@ -150,7 +165,7 @@ func (c Cluster) grants() ([]grant, error) {
 
 func (g grant) objects(c Cluster) []rbacObject {
 	const group = rbacv1.GroupName
-	meta := metadata{Name: g.name, Namespace: g.namespace, Labels: map[string]string{"app.kubernetes.io/managed-by": "flink-ha"}}
+	meta := metadata{Name: g.name, Namespace: g.namespace, Labels: ownLabels()}
 	role := rbacObject{APIVersion: group + "/v1", Kind: "Role", Metadata: meta}
 	for _, r := range g.rules {
 		role.Rules = append(role.Rules, rule{r.APIGroups, r.Resources, r.ResourceNames, r.Verbs})

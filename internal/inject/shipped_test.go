@@ -47,6 +47,13 @@ func TestShippedRolesAreTheRightsThatWereTested(t *testing.T) {
 	}
 }
 
+func TestOwnerRightsAreTheRightsThatWereTested(t *testing.T) {
+	t.Parallel()
+	if got, want := OwnerRules("jm"), lab.OwnerRules("any", "jm")[1:]; !reflect.DeepEqual(got, want) {
+		t.Errorf("rules %+v, want those of the lab beside the pod's, %+v", got, want)
+	}
+}
+
 // typed turns a node into an object of Kubernetes' own type.
 func typed(t *testing.T, n *yaml.Node, into any) {
 	t.Helper()
@@ -103,6 +110,10 @@ func TestTheKustomizeComponentAddsWhatInjectAdds(t *testing.T) {
 			t.Errorf("%s: by the component\n%s\nby inject\n%s", name, asJSON(t, got[name]), asJSON(t, want[name]))
 		}
 	}
+	services, wanted := servicesOf(t, string(output)), servicesOf(t, read(t, "../../deploy/examples/injected/session.yaml"))
+	if !reflect.DeepEqual(services, wanted) || len(services) != 2 {
+		t.Errorf("Services by the component %s, by inject %s", asJSON(t, services), asJSON(t, wanted))
+	}
 	if !strings.Contains(string(output), "my-session-cluster-config-map") || strings.Contains(string(output), "CLUSTER") || strings.Contains(string(output), "flink-ha-cluster") {
 		t.Errorf("the cluster id is not where it belongs:\n%s", output)
 	}
@@ -128,6 +139,23 @@ func deploymentsOf(t *testing.T, content string) map[string]corev1.PodTemplateSp
 			}
 		}
 		found[d.Name] = pod
+	}
+	return found
+}
+
+// servicesOf are those of discovery in a stream, by name and without namespace.
+func servicesOf(t *testing.T, content string) map[string]corev1.Service {
+	t.Helper()
+	found := make(map[string]corev1.Service)
+	for _, o := range objectsOf(t, content) {
+		var s corev1.Service
+		if manifest.Text(o, "kind") != "Service" {
+			continue
+		}
+		typed(t, o, &s)
+		if s.Namespace = ""; strings.Contains(s.Name, "-ha-") {
+			found[s.Name] = s
+		}
 	}
 	return found
 }
