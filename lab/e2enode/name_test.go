@@ -16,12 +16,6 @@ import (
 // asker asks the leader's REST by the Service's name, five times a second, and
 // writes a line each: when it began, in milliseconds, and curl's exit status.
 const asker = `apiVersion: v1
-kind: Service
-metadata: {name: %[1]s-ha-leader}
-spec:
-  ports: [{name: rest, port: 8081, protocol: TCP}]
----
-apiVersion: v1
 kind: Pod
 metadata: {name: asks}
 spec:
@@ -32,7 +26,7 @@ spec:
     imagePullPolicy: Never
     command: [/bin/bash, -c]
     args:
-    - while :; do at=$(date +%%s%%3N); curl -sf -m 1 -o /dev/null http://%[1]s-ha-leader:8081/jobs/overview; echo $at $?; sleep 0.2; done
+    - while :; do at=$(date +%%s%%3N); curl -sf -m 1 -o /dev/null http://%s-ha-leader:8081/jobs/overview; echo $at $?; sleep 0.2; done
     volumeMounts:
     - {name: usr, mountPath: /usr, readOnly: true}
     - {name: cache, mountPath: /etc/ld.so.cache, readOnly: true}
@@ -45,7 +39,9 @@ spec:
 // there is no leader, and a second.
 func TestIntegrationOneNameForTheLeader(t *testing.T) {
 	p := shared(t)
-	c, _ := start(t, p.options())
+	o := p.options()
+	o.Inject = lab.Inject(p.sidecar, "--services")
+	c, _ := start(t, o)
 	if err := p.node.Apply(t.Context(), c.Namespace, fmt.Appendf(nil, asker, c.Settings.ClusterID)); err != nil {
 		t.Fatal(err)
 	}
