@@ -183,7 +183,7 @@ func (r Rules) nameHeld(s *State) (Outcome, string) {
 		return Leading, "this pod's JobManager holds the lock"
 	}
 	if s.orphan == s.view.Tenure && s.view.Renewed.After(s.orphanAt.Add(r.Slack)) {
-		s.orphan = Tenure{} // renewed by the living: it was another JobManager's
+		s.orphan, s.unbound = Tenure{}, "" // renewed by the living: it was another JobManager's
 	}
 	switch {
 	case s.orphan == s.view.Tenure:

@@ -27,6 +27,10 @@ func TestUnboundDeathIsCountedOnce(t *testing.T) {
 	if x.d.Outcome != Observing {
 		t.Errorf("renewed after the death: %s, want observing: it was another's lock", x.d.Outcome)
 	}
+	x.runs(2)
+	if x.d.Outcome != Standby {
+		t.Errorf("the next JobManager is %s (%s), want standby: nothing is uncertain about it", x.d.Outcome, x.d.Reason)
+	}
 }
 
 func TestDeathOfAStandbyIsNoUnboundDeath(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -23,6 +24,8 @@ type witnesses struct {
 
 	mu                   sync.Mutex
 	lastDirect, lastWord leader.Evidence
+	// lastEnd is when no process was seen any more, after one was.
+	lastEnd time.Time
 }
 
 // withWord adds the kubelet's word where this pod's name is known.
@@ -77,19 +80,45 @@ func (w *witnesses) Run(ctx context.Context, changed func(leader.Evidence), ende
 func (w *witnesses) keep(which *leader.Evidence, e leader.Evidence) leader.Evidence {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if which == &w.lastDirect {
+		w.noteEnd(e)
+	}
 	*which = e
-	return merge(w.lastDirect, w.lastWord)
+	return merge(w.lastDirect, w.timely(w.lastWord))
 }
 
 // Look is leader.Processes'.
 func (w *witnesses) Look(ctx context.Context) leader.Evidence {
 	direct := w.direct.Look(ctx)
-	if len(direct.Alive) > 0 {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		return merge(direct, w.lastWord)
+	word, asked := leader.Evidence{}, len(direct.Alive) == 0
+	if asked {
+		word = w.word.Look(ctx)
 	}
-	return merge(direct, w.word.Look(ctx))
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.noteEnd(direct)
+	if !asked {
+		word = w.lastWord
+	}
+	return merge(direct, w.timely(word))
+}
+
+// noteEnd keeps when the processes were first seen to be gone.
+func (w *witnesses) noteEnd(direct leader.Evidence) {
+	if len(w.lastDirect.Alive) > 0 && len(direct.Alive) == 0 {
+		w.lastEnd = direct.At
+	}
+}
+
+// timely leaves out of the kubelet's word what is past: it hears of an end later than
+// the kernel tells it, and until then calls a container alive whose process was seen
+// to end. Times of the kubelet are cut off to the second, which errs on that side.
+func (w *witnesses) timely(word leader.Evidence) leader.Evidence {
+	if len(word.Alive) == 0 || w.lastEnd.IsZero() || word.Started.After(w.lastEnd) {
+		return word
+	}
+	word.Alive, word.Problem = nil, "the kubelet has not heard yet that the JobManager ended"
+	return word
 }
 
 // merge prefers what was seen; what the other says goes with it as a second

@@ -41,3 +41,31 @@ func TestMergePrefersWhatWasSeenAndKeepsTheOtherOpinion(t *testing.T) {
 		}
 	}
 }
+
+// For up to a second the kubelet calls a container alive whose process has ended.
+// Taken for a second JobManager, its end would then be an end that nobody can place.
+func TestTheKubeletsWordIsNotTakenForWhatWasSeenToEnd(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	container := []leader.Process{{ContainerID: "containerd://0123456789abcdef"}}
+	for _, tt := range []struct {
+		name    string
+		started time.Time
+		lastEnd time.Time
+		alive   int
+	}{
+		{"nothing has ended", at, time.Time{}, 1},
+		{"the container of what has ended", at, at.Add(time.Minute), 0},
+		{"in the same second", at, at.Add(300 * time.Millisecond), 0},
+		{"the next container", at.Add(time.Second), at.Add(300 * time.Millisecond), 1},
+	} {
+		w := &witnesses{lastWord: leader.Evidence{At: at, Alive: container, Started: tt.started, Proof: leader.ProofContainerStatus}}
+		if !tt.lastEnd.IsZero() {
+			w.keep(&w.lastDirect, leader.Evidence{At: at, Alive: []leader.Process{{PID: 7}}})
+		}
+		got := w.keep(&w.lastDirect, leader.Evidence{At: tt.lastEnd, Problem: "no process matches"})
+		if len(got.Alive) != tt.alive {
+			t.Errorf("%s: %d alive, want %d", tt.name, len(got.Alive), tt.alive)
+		}
+	}
+}

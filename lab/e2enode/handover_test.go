@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os/exec"
 	"strings"
 	"testing"
@@ -37,7 +38,7 @@ func TestIntegrationHandover(t *testing.T) {
 	held := c.Lock.Last()
 
 	code, text := handOver(t, p, c, leader, "--delete-pod")
-	if code != 1 || !strings.Contains(text, "delete") || !strings.Contains(text, "forbidden") && !strings.Contains(text, "not permitted") || strings.Count(text, "\n") != 1 {
+	if code != 1 || !strings.Contains(text, "\nflink-ha: delete pods "+c.Namespace+"/"+leader.Name+": ") || !strings.Contains(text, "forbidden") || strings.Count(text, "\n") != 2 {
 		t.Errorf("without the right to delete the pod it ended with %d, saying %q", code, text)
 	}
 	mustStay(t, c, held, 3)
@@ -54,6 +55,10 @@ func TestIntegrationHandover(t *testing.T) {
 		t.Errorf("the JobManager's container was restarted %d times, want once", s.RestartCount)
 	}
 
+	eventually(t, "the one before stands by", func() bool {
+		code, _, err := c.Ask(t.Context(), get(t, c, leader.Name), "/standby")
+		return err == nil && code == http.StatusOK
+	})
 	if err := p.node.Apply(t.Context(), c.Namespace, []byte(mayDelete)); err != nil {
 		t.Fatal(err)
 	}
