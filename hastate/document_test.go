@@ -143,7 +143,7 @@ func anyChange(r *rand.Rand) Change {
 }
 
 func TestJoinIsTheSameInAnyOrder(t *testing.T) {
-	for seed := range uint64(20000) {
+	for seed := range uint64(5000) {
 		r := rand.New(rand.NewPCG(seed, 7))
 		a, b, c := anyChange(r), anyChange(r), anyChange(r)
 		b.Ended, c.Ended = withCounter(a.Ended, b.Ended.Counter), withCounter(a.Ended, c.Ended.Counter)
@@ -162,7 +162,7 @@ func TestJoinIsTheSameInAnyOrder(t *testing.T) {
 func withCounter(t Term, c uint64) Term { t.Counter = c; return t }
 
 func TestDocumentsAreTheSameInAnyOrderOfWritesAndSurviveEncoding(t *testing.T) {
-	for seed := range uint64(3000) {
+	for seed := range uint64(1000) {
 		r := rand.New(rand.NewPCG(seed, 8))
 		all := make([]Change, 1+r.IntN(12))
 		for i := range all {

@@ -32,7 +32,7 @@ type leaderDocument struct {
 	} `json:"epoch"`
 }
 
-func TestIntegrationAllSourcesAgreeAfterFailovers(t *testing.T) { agreeAfter(t, 2) }
+func TestIntegrationAllSourcesAgreeAfterFailovers(t *testing.T) { agreeAfter(t, 1) }
 
 func TestSlowIntegrationAllSourcesAgreeAfterTenFailovers(t *testing.T) {
 	slow(t)

@@ -20,6 +20,16 @@ func slow(t *testing.T) {
 	}
 }
 
+// versions are the Flinks for a test. All of them take minutes, so that without
+// FLINK_HA_LAB_SLOW=1 those in the middle of the range, the last ones here, are left
+// out.
+func versions(all ...string) []string {
+	if os.Getenv("FLINK_HA_LAB_SLOW") != "1" {
+		return all[:len(all)-1]
+	}
+	return all
+}
+
 // A fault hits the sidecar at some moment around its JobManager's death. Whatever
 // moment that is, the lock is taken by expiry at the latest, and is freed only
 // after a death.
