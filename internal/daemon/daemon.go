@@ -19,6 +19,7 @@ import (
 	"flink-ha-sidecar/health"
 	"flink-ha-sidecar/internal/control"
 	"flink-ha-sidecar/internal/events"
+	"flink-ha-sidecar/internal/handover"
 	"flink-ha-sidecar/internal/server"
 	"flink-ha-sidecar/internal/status"
 	"flink-ha-sidecar/jobmanager"
@@ -68,6 +69,8 @@ type daemon struct {
 	keeper  *hastate.Keeper
 	journal *journal
 	events  *events.Recorder
+	// handover is nil where there is no socket to ask for one.
+	handover *handover.Handover
 	// published tells followers and published objects who leads.
 	published *publication
 }
@@ -218,7 +221,7 @@ func (d *daemon) run(ctx context.Context) error {
 	g.Go(func() error {
 		defer stop()
 		d.recallPause(ctx)
-		looping, cancel := context.WithCancel(ctx)
+		looping, cancel := d.untilHandedOver(ctx)
 		defer cancel()
 		defer context.AfterFunc(serving, cancel)() // a port that breaks ends the sidecar
 		return d.loop.Run(looping)

@@ -50,6 +50,7 @@ func (d *daemon) newHandover(s Settings) error {
 		}
 		h.Delete = podEnder{client, apiserver.Ref{Namespace: podNamespace(d.plan.namespace), Resource: "pods", Name: s.PodName}}
 	}
+	d.handover = h
 	d.socket.HandleHandover(func(ctx context.Context, r handover.Request, by string, say func(string)) (handover.Report, error) {
 		log := d.log.With(zap.String("by", by))
 		log.Info("handover asked for", zap.Bool("force", r.Force), zap.Bool("delete_pod", r.DeletePod), zap.Bool("pre_stop", r.PreStop))
@@ -128,4 +129,20 @@ func (e podEnder) delete(ctx context.Context, dryRun bool) error {
 		return fmt.Errorf("delete %s: %w", e.ref, err)
 	}
 	return nil
+}
+
+// untilHandedOver is done when ctx is and no handover is under way any more, within
+// the time that the sidecar has for its end.
+func (d *daemon) untilHandedOver(ctx context.Context) (context.Context, context.CancelFunc) {
+	looping, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	context.AfterFunc(ctx, func() {
+		defer cancel()
+		if d.handover == nil {
+			return
+		}
+		bounded, stop := context.WithTimeout(looping, d.loop.Grace)
+		defer stop()
+		d.handover.Idle(bounded)
+	})
+	return looping, cancel
 }

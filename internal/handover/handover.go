@@ -88,6 +88,41 @@ type Handover struct {
 	Begins func(*leader.Snapshot)
 
 	mu sync.Mutex
+	// under is closed at the end of the one that is under way, nil if none is.
+	under chan struct{}
+}
+
+// begin reports whether none was under way.
+func (h *Handover) begin() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.under != nil {
+		return false
+	}
+	h.under = make(chan struct{})
+	return true
+}
+
+func (h *Handover) done() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	close(h.under)
+	h.under = nil
+}
+
+// Idle waits until no handover is under way, or ctx is done: one that deletes its own
+// pod has not come to its end when the sidecar is told to stop.
+func (h *Handover) Idle(ctx context.Context) {
+	h.mu.Lock()
+	under := h.under
+	h.mu.Unlock()
+	if under == nil {
+		return
+	}
+	select {
+	case <-under:
+	case <-ctx.Done():
+	}
 }
 
 var errBusy = errors.New("a handover is under way already")
@@ -95,10 +130,10 @@ var errBusy = errors.New("a handover is under way already")
 // Run hands over. say is told what is being done, a line a step. An error before the
 // JobManager was told to end has changed nothing.
 func (h *Handover) Run(ctx context.Context, r Request, say func(string)) (Report, error) {
-	if !h.mu.TryLock() {
+	if !h.begin() {
 		return Report{}, errBusy
 	}
-	defer h.mu.Unlock()
+	defer h.done()
 	s := h.Snapshot()
 	p, err := check(s, r)
 	if err != nil {

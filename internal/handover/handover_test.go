@@ -309,6 +309,15 @@ func TestOneHandoverAtATime(t *testing.T) {
 		if _, err := p.Run(t.Context(), Request{}, func(string) {}); !errors.Is(err, errBusy) {
 			t.Errorf("got %v, want %v", err, errBusy)
 		}
+		short, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		if p.Idle(short); short.Err() == nil {
+			t.Error("Idle did not wait for the one under way")
+		}
+		p.Idle(t.Context())
+		if p.snap.View.Tenure.Holder == "A" {
+			t.Error("Idle returned before there was a next leader")
+		}
 		if err := <-done; err != nil {
 			t.Error(err)
 		}

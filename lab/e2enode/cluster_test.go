@@ -199,7 +199,7 @@ func metric(t *testing.T, c *lab.PodCluster, pod *corev1.Pod, name string, label
 // from now on.
 func mustStay(t *testing.T, c *lab.PodCluster, held lab.LockVersion, n int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), patience+time.Duration(n)*time.Second) // renewed once a second
 	defer cancel()
 	from := c.Lock.Last()
 	renewed := map[string]bool{from.RenewTime: true}
