@@ -10,6 +10,7 @@ import (
 )
 
 func TestIntegrationDeletedPod(t *testing.T) {
+	skipUnlessSlow(t)
 	p := shared(t)
 	c, leader := start(t, p.options())
 	f := fail(t, c, c.PodDeleted)
@@ -23,6 +24,7 @@ func TestIntegrationDeletedPod(t *testing.T) {
 // A rolling update hands the lead on at most once for each pod, never to a
 // JobManager that is still starting, and never waits for a lease.
 func TestIntegrationRollingUpdate(t *testing.T) {
+	skipUnlessSlow(t)
 	p := shared(t)
 	c, _ := start(t, p.options())
 	r := roll(t, c)
@@ -56,10 +58,10 @@ func roll(t *testing.T, c *lab.PodCluster) *lab.Rollout {
 // JobManager cannot renew; the lock passes on when it has run out, as it does
 // without sidecars, and the old leader has given up by then.
 func TestIntegrationPodDeletedByForceWhileItLives(t *testing.T) {
+	skipUnlessSlow(t)
 	p := shared(t)
 	t.Run("with the process in view", func(t *testing.T) { forceDelete(t, p, p.options()) })
 	t.Run("with the kubelet's word alone", func(t *testing.T) {
-		skipUnlessSlow(t)
 		o := p.options()
 		o.Inject = p.apart()
 		forceDelete(t, p, o)
@@ -120,6 +122,7 @@ func timeOf(t *testing.T, recorded string) time.Time {
 // A container that crashes again and again is left waiting by the kubelet. The
 // standby leads meanwhile, and each of the crashes that held the lock is freed.
 func TestIntegrationCrashLoop(t *testing.T) {
+	skipUnlessSlow(t)
 	p := shared(t)
 	c, leader := start(t, p.options())
 	mustBeQuick(t, fail(t, c, lab.Signalled(syscall.SIGKILL)))

@@ -58,6 +58,7 @@ func TestIntegrationContainerOutOfMemory(t *testing.T) {
 
 // With one JobManager the sidecar saves the wait for the lease, not the restart.
 func TestIntegrationOneJobManager(t *testing.T) {
+	skipUnlessSlow(t)
 	p := shared(t)
 	o := p.options()
 	o.JobManagers = 1

@@ -11,6 +11,7 @@ import (
 // A Service and its name lead to a JobManager, from another pod and from the
 // JobManager's own: kube-proxy and CoreDNS are real here.
 func TestIntegrationServicesAndNames(t *testing.T) {
+	skipUnlessSlow(t)
 	p := shared(t)
 	o := p.options()
 	o.JobManagers = 1

@@ -33,6 +33,7 @@ func TestIntegrationKilledSidecar(t *testing.T) {
 
 // A sidecar that hangs is the kubelet's to restart. Flink has no part in it.
 func TestIntegrationStoppedSidecar(t *testing.T) {
+	skipUnlessSlow(t)
 	p := shared(t)
 	c, leader := start(t, p.options())
 	held, since := c.Lock.Last(), time.Now()
@@ -40,11 +41,7 @@ func TestIntegrationStoppedSidecar(t *testing.T) {
 	if _, err := stopped.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	renewals := 45 // one a second
-	if slow() {
-		renewals = 300
-	}
-	mustStay(t, c, held, renewals)
+	mustStay(t, c, held, 300) // one renewal a second
 	mustNotNotice(t, c, leader.Name, since)
 	if stopped.Alive() {
 		_, _ = stopped.Signal(syscall.SIGCONT)
