@@ -59,6 +59,9 @@ func (f *Feed) Close() {
 	}
 }
 
+// State returns the newest one.
+func (f *Feed) State() State { return f.current().state }
+
 // current returns the newest view; next is nil if the feed is closed.
 func (f *Feed) current() view {
 	f.mu.Lock()

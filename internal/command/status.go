@@ -132,8 +132,10 @@ func newLeader() *cobra.Command {
 func printLeader(out io.Writer, d status.Document, format string) error {
 	l := d.Leader
 	switch {
-	case l == nil || l.RESTURL == "":
+	case l == nil:
 		return fmt.Errorf("%w: %s: %s", errNoLeader, d.Outcome, d.Reason)
+	case l.RESTURL == "":
+		return fmt.Errorf("%w: %s has not published its address yet", errNoLeader, l.Holder)
 	case d.Lock.LeaseSeconds > 0 && d.Lock.MarginSeconds <= 0:
 		// What is that old is no information, whether the leader or the view died.
 		return fmt.Errorf("%w: the last one's lease ran out %.1f s ago: %s %s", errNoLeader, -d.Lock.MarginSeconds, d.Outcome, d.Backend.Lost)

@@ -107,7 +107,7 @@ func newDaemon(s Settings, p *plan, log *zap.Logger) (_ *daemon, err error) {
 // listen opens the network port and the socket.
 func (d *daemon) listen(s Settings, registry *prometheus.Registry, m *metrics.Metrics) (err error) {
 	o := server.Options{Address: s.Listen, Health: d.inputs, Metrics: registry, Document: func() status.Document {
-		document := status.Of(d.loop.Snapshot(), d.pulse.Verdict(), d.plan.cluster(s), time.Now())
+		document := status.Of(d.loop.Snapshot(), d.pulse.Verdict(), d.published.feed.State(), d.plan.cluster(s), time.Now())
 		document.State = d.stateStatus()
 		return document
 	}}

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"flink-ha-sidecar/discovery"
 	"flink-ha-sidecar/jobmanager/pulse"
 	"flink-ha-sidecar/leader"
 )
@@ -54,10 +55,10 @@ type Leader struct {
 	Epoch  Epoch     `json:"epoch"`
 	Since  time.Time `json:"since"`
 	// HostPort is the RPC endpoint, RESTURL the web UI and REST API; empty until
-	// the leader has published them.
+	// this leader has published them: what the one before has left is nobody's address.
 	HostPort string `json:"hostport"`
 	RESTURL  string `json:"rest_url"`
-	// Session is the leader session ID of the dispatcher.
+	// Session is the leader session ID, empty as long as they are.
 	Session string `json:"session"`
 	// Here says whether it is this pod's JobManager: true only if that is certain.
 	Here bool `json:"here"`
@@ -118,8 +119,9 @@ type Case struct {
 	PublishedMS *int64 `json:"published_ms,omitempty"`
 }
 
-// Of makes the document.
-func Of(s *leader.Snapshot, v pulse.Verdict, c Cluster, now time.Time) Document {
+// Of makes the document. told is what followers are told: a leader's addresses are
+// taken from there alone, so that all who ask this sidecar hear the same.
+func Of(s *leader.Snapshot, v pulse.Verdict, told discovery.State, c Cluster, now time.Time) Document {
 	d := Document{
 		Format: Format, At: now, Cluster: c, Outcome: s.Outcome.String(), Reason: s.Reason,
 		Backend: Backend{Contact: s.Contact, Lost: s.Lost},
@@ -143,21 +145,21 @@ func Of(s *leader.Snapshot, v pulse.Verdict, c Cluster, now time.Time) Document 
 		d.Lock.AgeSeconds = now.Sub(s.View.Renewed).Seconds()
 		d.Lock.MarginSeconds = s.View.Expiry().Sub(now).Seconds()
 	}
-	d.Leader = leaderOf(s)
+	d.Leader = leaderOf(s, told.Leader)
 	return d
 }
 
-func leaderOf(s *leader.Snapshot) *Leader {
+func leaderOf(s *leader.Snapshot, told discovery.Leader) *Leader {
 	l := &Leader{
 		Holder: s.View.Tenure.Holder, Epoch: Epoch{s.Epoch.Generation, s.Epoch.Counter}, Since: s.Since,
-		Session: s.View.Published[leader.Dispatcher].Session, RESTURL: s.View.Published[leader.RESTServer].Address,
 		Here: s.Outcome == leader.Leading,
 	}
-	for _, c := range []string{leader.Dispatcher, leader.ResourceManager} {
-		if a, err := leader.ParseAddress(s.View.Published[c].Address); err == nil {
-			l.HostPort = net.JoinHostPort(a.Host, strconv.Itoa(int(a.Port)))
-			break
-		}
+	if told.Epoch != discovery.Epoch(s.Epoch) { // the one before, or nobody
+		return l
+	}
+	l.RESTURL, l.Session = told.RESTURL, told.Session
+	if told.RPCHost != "" {
+		l.HostPort = net.JoinHostPort(told.RPCHost, strconv.Itoa(int(told.RPCPort)))
 	}
 	return l
 }
