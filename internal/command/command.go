@@ -95,7 +95,7 @@ func newRoot(environ []string) *cobra.Command {
 		return usageError{fmt.Errorf("%w; '%s --help' lists the flags", err, c.CommandPath())}
 	})
 	root.AddCommand(newRun(environ), newStatus(), newLeader(), newFollow(environ), newHistory(), newHandover(), newPause(), newResume(), newCheckJobManager(),
-		newInject(), newInstall(), newVersion())
+		newInject(), newMigrate(), newInstall(), newVersion())
 	return root
 }
 

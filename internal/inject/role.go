@@ -138,6 +138,20 @@ func WriteRoles(w io.Writer, clusters []Cluster, owner bool) error {
 	return e.Close()
 }
 
+// WriteGrant writes one Role with these rules, and its binding to a service account
+// of the namespace pods. Empty, the account is the namespace's default.
+func WriteGrant(w io.Writer, name, namespace, pods, account string, rules []rbacv1.PolicyRule) error {
+	e := yaml.NewEncoder(w)
+	e.SetIndent(2)
+	e.CompactSeqIndent()
+	for _, o := range (grant{name, namespace, rules}).objects(Cluster{Pods: pods, ServiceAccount: account}) {
+		if err := e.Encode(o); err != nil {
+			return fmt.Errorf("write role: %w", err)
+		}
+	}
+	return e.Close()
+}
+
 // grants are a cluster's, by namespace.
 func (c Cluster) grants(owner bool) ([]grant, error) {
 	id, err := labelValue(c.ID)
