@@ -19,7 +19,12 @@ const maxAnswer = 1 << 20
 // Call asks the sidecar whose socket is at path: in is sent as JSON unless it is
 // nil, the answer is read into out unless that is nil. ctx bounds all of it.
 func Call(ctx context.Context, path, method, verb string, in, out any) error {
-	res, err := send(ctx, path, method, verb, in)
+	return call(ctx, once(path), method, verb, in, out)
+}
+
+// call is Call with a client of the caller's.
+func call(ctx context.Context, client *http.Client, method, verb string, in, out any) error {
+	res, err := send(ctx, client, method, verb, in)
 	if err != nil {
 		return err
 	}
@@ -37,8 +42,20 @@ func Call(ctx context.Context, path, method, verb string, in, out any) error {
 	return nil
 }
 
+// once is a client for one request to the socket at path.
+func once(path string) *http.Client {
+	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: dial(path)}}
+}
+
+// dial connects to the socket at path, whatever the address.
+func dial(path string) func(ctx context.Context, _, _ string) (net.Conn, error) {
+	return func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", path)
+	}
+}
+
 // send asks, and returns an answer that is 200.
-func send(ctx context.Context, path, method, verb string, in any) (*http.Response, error) {
+func send(ctx context.Context, client *http.Client, method, verb string, in any) (*http.Response, error) {
 	var body io.Reader
 	if in != nil {
 		raw, err := json.Marshal(in)
@@ -51,12 +68,6 @@ func send(ctx context.Context, path, method, verb string, in any) (*http.Respons
 	if err != nil {
 		return nil, fmt.Errorf("ask the sidecar: %w", err)
 	}
-	client := &http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "unix", path)
-		},
-	}}
 	res, err := client.Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("ask the sidecar: %w", err)
@@ -77,7 +88,7 @@ func send(ctx context.Context, path, method, verb string, in any) (*http.Respons
 
 // stream asks, and calls each with every line of the answer as it comes.
 func stream(ctx context.Context, path, verb string, in any, each func(line []byte) error) error {
-	res, err := send(ctx, path, http.MethodPost, verb, in)
+	res, err := send(ctx, once(path), http.MethodPost, verb, in)
 	if err != nil {
 		return err
 	}
