@@ -57,6 +57,10 @@ func Main(args, environ []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return exitOK
 	}
+	var end exiting
+	if errors.As(err, &end) && end.error == nil {
+		return end.status
+	}
 	var pass passing
 	if errors.As(err, &pass) {
 		tellPassing(stderr, pass)
@@ -64,8 +68,11 @@ func Main(args, environ []string, stdout, stderr io.Writer) int {
 	}
 	fmt.Fprintf(stderr, "flink-ha: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
 	var usage usageError
-	if errors.As(err, &usage) || errors.Is(err, daemon.ErrConfiguration) {
+	switch {
+	case errors.As(err, &usage), errors.Is(err, daemon.ErrConfiguration):
 		return exitUsage
+	case end.status != 0:
+		return end.status
 	}
 	return exitFailure
 }
@@ -96,6 +103,8 @@ func newRoot(environ []string) *cobra.Command {
 	})
 	root.AddCommand(newRun(environ), newStatus(), newLeader(), newFollow(environ), newHistory(), newHandover(), newPause(), newResume(), newCheckJobManager(),
 		newInject(), newMigrate(), newInstall(), newVersion())
+	root.AddCommand(newRun(environ), newStatus(), newLeader(), newFollow(environ), newGate(environ), newKeeper(environ), newHistory(), newHandover(), newPause(), newResume(), newCheckJobManager(),
+		newInject(), newInstall(), newVersion())
 	return root
 }
 

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -200,8 +201,12 @@ func (g *gate) gone(within time.Duration) Instant {
 	begun := Now()
 	for pid, fd := range g.seen {
 		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-		left := within - time.Duration(Now()-begun)
-		if n, err := unix.Poll(fds, int(max(0, left.Milliseconds()))); n == 0 || err != nil {
+		n, err := 0, error(unix.EINTR)
+		for errors.Is(err, unix.EINTR) {
+			left := within - time.Duration(Now()-begun)
+			n, err = unix.Poll(fds, int(max(0, left.Milliseconds())))
+		}
+		if n == 0 || err != nil {
 			_ = unix.Kill(pid, unix.SIGKILL)
 			g.t.Errorf("PID %d is still there after %v (%v)", pid, within, err)
 		}

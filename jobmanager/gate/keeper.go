@@ -276,7 +276,7 @@ func (k *keeper) start() Event {
 		return Event{Kind: Ended}
 	}
 	child.Number, child.Epoch = number, k.state.Epoch()
-	k.child, k.told, k.trouble = child, false, ""
+	k.child, k.told = child, false
 	k.Log.Info("JobManager started", zap.Int("pid", child.PID), zap.Int("number", number), zap.String("epoch", child.Epoch))
 	k.askNow()
 	return Event{}
