@@ -3,6 +3,7 @@ package command
 import (
 	"errors"
 	"runtime/debug"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -98,6 +99,10 @@ func asGiven(f *pflag.FlagSet, args []string) []string {
 func gateFlags(f *pflag.FlagSet, s *gatekeeper.Settings) {
 	f.StringVar(&s.Socket, "socket", controlSocket(), "the sidecar's socket (its --socket)")
 	f.BoolVar(&s.Observe, "observe", false, "run the command without permits, and tell the sidecar of its end")
+	f.StringVar(&s.ResumeFrom, "resume-from", "", "directory with this job's checkpoints and savepoints: application mode starts from the newest that is complete")
+	f.StringVar(&s.ResumeCommand, "resume-command", "", "command line for /bin/sh that prints what to resume from, or nothing; the command finds it in FLINK_RESUME_FROM too")
+	f.BoolVar(&s.ResumeRequired, "resume-required", false, "do not start the JobManager if there is nothing to resume from")
+	f.DurationVar(&s.ResumeTimeout, "resume-timeout", time.Minute, "how long the search or --resume-command may take")
 	f.StringVar(&s.LogLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&s.LogFormat, "log-format", "json", "json or console")
 	f.SortFlags = false

@@ -18,10 +18,19 @@ import (
 // Settings are the flags of "flink-ha gate".
 type Settings struct {
 	// Command is what to run, Environ what it gets.
-	Command   []string
-	Environ   []string
-	Socket    string
-	Observe   bool
+	Command []string
+	Environ []string
+	Socket  string
+	Observe bool
+
+	// ResumeFrom is the directory with the job's checkpoints and savepoints.
+	ResumeFrom string
+	// ResumeCommand is a line for the shell that prints the path of one, or nothing.
+	ResumeCommand string
+	// ResumeRequired: without one the JobManager is not started.
+	ResumeRequired bool
+	ResumeTimeout  time.Duration
+
 	LogLevel  string
 	LogFormat string
 }
@@ -49,6 +58,7 @@ func Keep(ctx context.Context, s Settings, stderr io.Writer) (int, error) {
 		Name:    rand.Text(),
 		Observe: s.Observe,
 		Log:     log,
+		Prepare: s.prepare(log),
 		Ask: func(ctx context.Context, r gate.Request) (gate.Answer, error) {
 			p, err := asker.Ask(ctx, question(r))
 			return gate.Answer{Run: p.Run, Epoch: p.Epoch, Stop: milliseconds(p.StopMS), Kill: milliseconds(p.KillMS), Reason: p.Reason}, err
@@ -60,6 +70,9 @@ func Keep(ctx context.Context, s Settings, stderr io.Writer) (int, error) {
 func (s Settings) open(stderr io.Writer) (*zap.Logger, error) {
 	log, err := daemon.NewLogger(s.LogLevel, s.LogFormat, stderr)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.checkResume(); err != nil {
 		return nil, err
 	}
 	return log.Named("gate"), nil

@@ -54,7 +54,9 @@ func startSidecar(t *testing.T) *sidecar {
 	go func() { done <- s.server.Run(t.Context()) }()
 	t.Cleanup(func() {
 		s.resume()
-		<-done
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
 	})
 	return s
 }

@@ -102,7 +102,9 @@ func playJobManager(file string, words []string) {
 			}
 		case strings.HasPrefix(word, "exit="):
 			var code int
-			fmt.Sscanf(word, "exit=%d", &code)
+			if _, err := fmt.Sscanf(word, "exit=%d", &code); err != nil {
+				panic(err)
+			}
 			os.Exit(code)
 		}
 	}

@@ -49,7 +49,8 @@ func lookAt(pid int) (process, bool) {
 	}
 	// proc_pid_stat(5): the name, in brackets, may hold anything, brackets too.
 	fields := bytes.Fields(raw[bytes.LastIndexByte(raw, ')')+1:])
-	const state, parent, startTime = 3 - 3, 4 - 3, 22 - 3
+	// Fields 3, 4 and 22 there.
+	const state, parent, startTime = 0, 1, 19
 	if len(fields) <= startTime {
 		return process{}, false
 	}
