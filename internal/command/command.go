@@ -101,10 +101,8 @@ func newRoot(environ []string) *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; '%s --help' lists the flags", err, c.CommandPath())}
 	})
-	root.AddCommand(newRun(environ), newStatus(), newLeader(), newFollow(environ), newHistory(), newHandover(), newPause(), newResume(), newCheckJobManager(),
-		newInject(), newMigrate(), newInstall(), newVersion())
 	root.AddCommand(newRun(environ), newStatus(), newLeader(), newFollow(environ), newGate(environ), newKeeper(environ), newHistory(), newHandover(), newPause(), newResume(), newCheckJobManager(),
-		newInject(), newInstall(), newVersion())
+		newInject(), newMigrate(), newInstall(), newVersion())
 	return root
 }
 
