@@ -18,14 +18,14 @@ type pod struct {
 	offset  time.Duration
 	sidecar *sidecar
 	gate    *gate
-	net     net
+	net     network
 	runs    int
 	// ended are the epochs whose JobManager is known to have ended.
 	record map[string]string
 }
 
-// net is the way of one pod to the API server.
-type net struct {
+// network is the way of one pod to the API server.
+type network struct {
 	cut, slow time.Duration // until then
 	delay     time.Duration
 	lossy     int

@@ -65,7 +65,7 @@ type world struct {
 	now     time.Duration
 	queue   events
 	seq     int
-	store   store
+	store   lockModel
 	pods    []*pod
 	calm    time.Duration // no more faults from here on
 	until   time.Duration
@@ -226,8 +226,8 @@ func (w *world) mustHaveSettled(t Timing) {
 	}
 }
 
-// store is the lock on the API server.
-type store struct {
+// lockModel is the lock on the API server.
+type lockModel struct {
 	exists, there bool
 	uid           int
 	version       int
@@ -236,7 +236,7 @@ type store struct {
 	parsed        Sight
 }
 
-func (s *store) sight() Sight {
+func (s *lockModel) sight() Sight {
 	if !s.exists {
 		return Sight{Kind: Absent}
 	}
@@ -246,11 +246,11 @@ func (s *store) sight() Sight {
 	return s.parsed
 }
 
-func (s *store) parse() Sight {
+func (s *lockModel) parse() Sight {
 	return NewSight("uid-"+strconv.Itoa(s.uid), strconv.Itoa(s.version), s.text, s.there)
 }
 
-func (s *store) put(text string, there bool) {
+func (s *lockModel) put(text string, there bool) {
 	s.version++
 	s.text, s.there = text, there
 	if there {
