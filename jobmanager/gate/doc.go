@@ -15,9 +15,9 @@
 //   - The keeper is stopped: the guard knows the time of the last permit, by memory
 //     that both share, and kills the command when that time is over.
 //   - The guard ends: the keeper sees its end of a socket close, kills everything and
-//     ends. Where it was stopped, the kernel continues it (PR_SET_PDEATHSIG with
-//     SIGCONT). Where the guard is PID 1 of its container, its end is that of all
-//     processes there.
+//     ends. Where it was stopped, the kernel continues it, as PR_SET_PDEATHSIG with
+//     SIGCONT asks, and as it does with a process group that becomes orphaned. Where
+//     the guard is PID 1 of its container, its end is that of all processes there.
 //   - The guard is stopped: the keeper does all that matters by itself.
 //
 // What is left is both at once: guard and keeper stopped, or one stopped while the

@@ -154,6 +154,19 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// TestTheKernelKillsTheCommand: with the guard stopped nobody of ours is left when the
+// keeper is killed. What the command itself has started outlives it, until the guard is
+// continued: the limit that the package comment tells.
+func TestTheKernelKillsTheCommand(t *testing.T) {
+	s := startSidecar(t)
+	s.permit("a", 5*time.Second, 8*time.Second)
+	g := startGate(t, s, "deaf")
+	g.commands(1)
+	g.signal(g.cmd.Process.Pid, unix.SIGSTOP)
+	g.signal(g.keeper, unix.SIGKILL)
+	g.gone(late)
+}
+
 // TestAStoppedKeeperGoesOn: the guard has killed the command, and the keeper finds that
 // out when it is continued.
 func TestAStoppedKeeperGoesOn(t *testing.T) {

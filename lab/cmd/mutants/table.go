@@ -124,4 +124,32 @@ var mutants = []mutant{
 		rule: "a sidecar that does not answer kills nobody", file: "internal/command/check.go", pkg: "internal/command", test: "TestCheckFailsOnAPositiveAnswerAlone",
 		old: "\tcase err != nil:\n\t\treturn passing{err}\n\tcase said", new: "\tcase err != nil:\n\t\treturn err\n\tcase said",
 	},
+	{
+		rule: "a gate looks at the clock before all else", file: "jobmanager/gate/machine.go", pkg: "jobmanager/gate", test: "TestMachine",
+		old: "if s.alive() && s.killAt != 0 && now >= s.killAt {", new: "if s.alive() && s.killAt != 0 && now >= s.killAt && e.Kind == Tick {",
+	},
+	{
+		rule: "a gate asks anew after its command's end", file: "jobmanager/gate/machine.go", pkg: "jobmanager/gate", test: "TestMachine",
+		old: "s.permit, s.killAt = Permit{}, 0", new: "s.killAt = 0",
+	},
+	{
+		rule: "the guard kills where the keeper is stopped", file: "jobmanager/gate/guard.go", pkg: "jobmanager/gate", test: "TestFaults",
+		old: "if at == 0 || now < at {", new: "if at == 0 || now < at+3600e9 {",
+	},
+	{
+		rule: "the guard kills what a keeper leaves", file: "jobmanager/gate/guard.go", pkg: "jobmanager/gate", test: "TestFaults",
+		old: "return status, g.killAll()", new: "return status, nil",
+	},
+	{
+		rule: "the keeper ends all with the guard", file: "jobmanager/gate/keeper.go", pkg: "jobmanager/gate", test: "TestFaults",
+		old: "return 0, k.endAll(errors.New(\"the gate's other process has ended\"))", new: "return 137, errors.New(\"the gate's other process has ended\")",
+	},
+	{
+		rule: "the command ends with the keeper", file: "jobmanager/gate/child.go", pkg: "jobmanager/gate", test: "TestTheKernelKillsTheCommand",
+		old: ", Pdeathsig: syscall.SIGKILL", new: "",
+	},
+	{
+		rule: "half a checkpoint is never taken", file: "jobmanager/resume/find.go", pkg: "jobmanager/resume", test: "TestNewest",
+		old: "err := CheckFile(filepath.Join(c.path, metadataFile))", new: "err := CheckFile(filepath.Join(c.path, metadataFile))\n\t\terr = nil",
+	},
 }
