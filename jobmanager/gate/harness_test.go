@@ -163,11 +163,7 @@ func (g *gate) run(args ...string) {
 
 func (g *gate) until(what string, done func() bool) {
 	g.t.Helper()
-	for begun := time.Now(); !done(); time.Sleep(2 * time.Millisecond) {
-		if time.Since(begun) > 15*time.Second {
-			g.t.Fatalf("waited 15 s: %s", what)
-		}
-	}
+	eventually(g.t, what, done)
 }
 
 // commands waits until n processes in all have come to be below the gate, and holds

@@ -17,8 +17,19 @@ type process struct {
 	zombie      bool
 }
 
+// errForeignTable says that /proc is of another PID namespace: its numbers are those of
+// other processes here.
+var errForeignTable = errors.New("read process table: /proc belongs to another PID namespace")
+
 // processes reads the process table, as much of it as is seen from here.
 func processes() ([]process, error) {
+	self, err := os.Readlink("/proc/self")
+	if err != nil {
+		return nil, fmt.Errorf("read process table: %w", err)
+	}
+	if self != strconv.Itoa(os.Getpid()) {
+		return nil, errForeignTable
+	}
 	dir, err := os.Open("/proc")
 	if err != nil {
 		return nil, fmt.Errorf("read process table: %w", err)
