@@ -52,6 +52,8 @@ type ClusterOptions struct {
 	RenewDeadline time.Duration
 	// Extra are further keys of Flink's configuration.
 	Extra map[string]string
+	// Rewrite is that of [Settings].
+	Rewrite func(name, conf string) (string, error)
 }
 
 // Cluster is a Flink cluster in application mode that runs the ticking job:
@@ -127,7 +129,7 @@ func newCluster(ctx context.Context, o ClusterOptions) (_ *Cluster, err error) {
 	s := &Settings{
 		Flink: o.Flink, Backend: o.Backend, ClusterID: "lab-" + hex.EncodeToString(id), Namespace: "default",
 		Dir:         dir,
-		RetryPeriod: o.RetryPeriod, LeaseDuration: o.LeaseDuration, RenewDeadline: o.RenewDeadline, Extra: o.Extra,
+		RetryPeriod: o.RetryPeriod, LeaseDuration: o.LeaseDuration, RenewDeadline: o.RenewDeadline, Extra: o.Extra, Rewrite: o.Rewrite,
 	}
 	c := &Cluster{Settings: s, cancel: func() {}}
 	if c.subnet, err = ReserveSubnet(); err != nil {

@@ -45,6 +45,9 @@ type Settings struct {
 	Extra map[string]string
 	// JVM are further arguments of every JVM.
 	JVM []string
+	// Rewrite, if not nil, makes of each configuration file what is written; name is
+	// config.yaml or flink-conf.yaml.
+	Rewrite func(name, conf string) (string, error)
 }
 
 // LockName is the name of the ConfigMap with the cluster's lock.
@@ -122,7 +125,14 @@ func (s *Settings) writeConf(dir string, own map[string]string) error {
 			return fmt.Errorf("write Flink's configuration: %w", err)
 		}
 	}
-	for file, content := range map[string]string{name: text.String(), "log4j.properties": log4jProperties} {
+	written := text.String()
+	if s.Rewrite != nil {
+		var err error
+		if written, err = s.Rewrite(name, written); err != nil {
+			return fmt.Errorf("write Flink's configuration: %w", err)
+		}
+	}
+	for file, content := range map[string]string{name: written, "log4j.properties": log4jProperties} {
 		if err := os.WriteFile(filepath.Join(dir, file), []byte(content), 0o644); err != nil {
 			return fmt.Errorf("write Flink's configuration: %w", err)
 		}

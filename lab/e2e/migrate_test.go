@@ -1,0 +1,106 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"flink-ha-sidecar/lab"
+)
+
+// TestIntegrationAMigratedClusterRecovers writes every configuration as one that
+// names vvp-kubernetes and knows nothing of Flink's own HA service, and starts real
+// Flink with what "flink-ha migrate" makes of it.
+func TestIntegrationAMigratedClusterRecovers(t *testing.T) {
+	for _, version := range []string{"2.3", "1.18"} { // config.yaml, flink-conf.yaml
+		t.Run("Flink "+version, func(t *testing.T) {
+			p := shared(t)
+			o := p.flink(t, version)
+			o.RetryPeriod = 0
+			m := &migration{binary: p.sidecar, dir: t.TempDir()}
+			o.Rewrite = m.rewrite
+			c := start(t, o)
+			leader := ready(t, c)
+			next := standbyOf(t, c, leader)
+			if m.files != 3 {
+				t.Errorf("%d configurations migrated, want those of two JobManagers and a TaskManager", m.files)
+			}
+
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			// Fail itself checks that no tick is skipped: the job goes on from its checkpoint.
+			f, err := c.Fail(ctx, syscall.SIGKILL, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Log(f)
+			if f.Next != next.Name {
+				t.Errorf("%s leads after %s, want %s", f.Next, f.Leader, next.Name)
+			}
+			mustBeInOrder(t, f, lab.DeathSeen, lab.LockFreed, lab.LeaderGranted, lab.JobRunning, lab.FirstCheckpoint)
+		})
+	}
+}
+
+// migration turns what the lab writes into what was there before, and that into
+// what migrate prints.
+type migration struct {
+	binary, dir string
+	files       int
+}
+
+// ofFlink are the keys that a cluster of the old service does not have.
+var ofFlink = []string{"kubernetes.cluster-id: ", "kubernetes.namespace: ", "high-availability.kubernetes."}
+
+func (m *migration) rewrite(name, conf string) (string, error) {
+	m.files++
+	before, cluster := "# HA by the platform\n", ""
+	for line := range strings.Lines(conf) {
+		if id, found := strings.CutPrefix(line, ofFlink[0]); found {
+			cluster = strings.TrimSpace(id)
+		}
+		switch {
+		case strings.HasPrefix(line, "high-availability.type: "):
+			before += "high-availability: vvp-kubernetes # deprecated\n"
+		case !hasOneOf(line, ofFlink):
+			before += line
+		}
+	}
+	dir := filepath.Join(m.dir, fmt.Sprint(m.files))
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return "", err
+	}
+	file := filepath.Join(dir, name)
+	if err := os.WriteFile(file, []byte(before), 0o600); err != nil {
+		return "", err
+	}
+	c := exec.Command(m.binary, "migrate", "--cluster-id", cluster, "--namespace", "default", file)
+	var said bytes.Buffer
+	c.Stderr = &said
+	out, err := c.Output()
+	if err != nil {
+		return "", fmt.Errorf("migrate: %w: %s", err, said.String())
+	}
+	after := string(out)
+	for _, want := range []string{"# HA by the platform\n", "kubernetes # deprecated\n", "retry-period: 1s\n"} {
+		if !strings.Contains(after, want) || strings.Contains(after, "vvp") {
+			return "", fmt.Errorf("migrate printed no configuration with %q:\n%s", want, after)
+		}
+	}
+	return after, nil
+}
+
+func hasOneOf(line string, prefixes []string) bool {
+	for _, p := range prefixes {
+		if strings.HasPrefix(line, p) {
+			return true
+		}
+	}
+	return false
+}
