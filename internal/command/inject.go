@@ -82,7 +82,8 @@ func injectFlags(f *pflag.FlagSet, o *inject.Options) {
 	f.StringVar(&o.Deployment, "deployment", "", "name of the one Deployment or FlinkDeployment to take, whatever it looks like")
 	f.StringVar(&o.Container, "container", "", "the JobManager's container, where it cannot be told")
 	f.StringVar(&o.ClusterID, "cluster-id", "", "cluster id, where the manifests do not tell (default: Flink's kubernetes.cluster-id)")
-	f.StringVar(&o.Backend, "backend", "", "HA service, where the manifests do not tell: kubernetes or zookeeper")
+	f.StringVar(&o.Backend, "backend", "", "HA service, where the manifests do not tell: kubernetes or zookeeper; or vvp-kubernetes, where the sidecars elect")
+	f.StringVar(&o.ResumeFrom, "resume-from", "", "with vvp-kubernetes: folder in the JobManager's container with this job's checkpoints and savepoints")
 	f.StringVar(&o.Namespace, "namespace", "", "namespace of the lock, where the manifests do not tell (default: Flink's kubernetes.namespace)")
 }
 

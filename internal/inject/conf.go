@@ -164,13 +164,18 @@ func javaArguments(container *yaml.Node) []string {
 func (c *flinkConf) check(r *run, result *Result) error {
 	backend := r.Backend
 	switch c.HA.Value {
+	case flinkconf.HAVVP:
+		return fmt.Errorf("%s: Flink itself has no such HA service. Either set high-availability.type: NONE and give --backend %s: then the sidecars elect; or move to Flink's own, flink-ha migrate shows how", c.HA, backendVVP)
 	case flinkconf.HAKubernetes, flinkconf.HAZooKeeper:
 		backend = c.HA.Value.String()
+		if r.Backend == backendVVP {
+			return c.checkVVP(result)
+		}
 		if r.Backend != "" && r.Backend != backend {
 			return fmt.Errorf("--backend %s contradicts %s", r.Backend, c.HA)
 		}
 	case flinkconf.HANone:
-		if c.HA.IsSet() || (c.complete && r.Backend == "") {
+		if r.Backend != backendVVP && c.HA.IsSet() || c.complete && r.Backend == "" {
 			return errors.New("the HA service of Flink is off: set high-availability.type, without it there is no lock to watch over")
 		}
 	default:
@@ -200,6 +205,9 @@ func (c *flinkConf) check(r *run, result *Result) error {
 	result.Cluster.Namespace = first(r.Namespace, c.Namespace.Value)
 	if !c.complete && !c.Namespace.IsSet() {
 		result.Cluster.Namespace = r.Namespace // Flink's default says nothing where the file was not seen
+	}
+	if backend == backendVVP {
+		return c.checkVVP(result)
 	}
 	c.noteAddress(result)
 	return nil

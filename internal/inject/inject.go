@@ -38,6 +38,9 @@ type Options struct {
 	ClusterID  string
 	Backend    string
 	Namespace  string
+
+	// ResumeFrom is where a JobManager under a gate finds what to go on from.
+	ResumeFrom string
 }
 
 // Names of what is added to a pod.
@@ -73,7 +76,8 @@ type Cluster struct {
 	// own, empty if the manifest has none.
 	Namespace string
 	Pods      string
-	// Backend is "kubernetes" or "zookeeper"; empty if the manifests do not tell.
+	// Backend is "kubernetes", "zookeeper" or "vvp-kubernetes"; empty if the manifests
+	// do not tell.
 	Backend        string
 	ServiceAccount string
 	// Workload is the name of the Deployment, which Flink and its operator call like

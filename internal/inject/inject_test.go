@@ -40,6 +40,8 @@ var golden = []struct {
 	{"configuration in the environment, ZooKeeper", "testdata/properties.yaml", "testdata/properties.golden", usual(func(o *Options) { o.SharePIDs = false })},
 	{"a list in JSON", "testdata/list.json", "testdata/list.golden", usual()},
 	{"anchors shared with a TaskManager", "testdata/anchors.yaml", "testdata/anchors.golden", usual()},
+	{"sidecars that elect", "testdata/vvp.yaml", "testdata/vvp.golden", usual(func(o *Options) { o.Backend, o.ResumeFrom = backendVVP, "/checkpoints" })},
+	{"sidecars that elect, a command of its own", "testdata/vvp-command.yaml", "testdata/vvp-command.golden", usual(func(o *Options) { o.Backend = backendVVP })},
 	{"operator without templates", "testdata/operator-bare.yaml", "testdata/operator-bare.golden", usual(func(o *Options) { o.ImagePullSecrets = []string{"ours"} })},
 	{"operator that merges by position", "testdata/operator-position.yaml", "testdata/operator-position.golden", usual(func(o *Options) {
 		o.ImagePullSecrets = []string{"ours"}

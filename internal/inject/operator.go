@@ -42,6 +42,9 @@ func (r *run) flinkDeployment(o *yaml.Node) (*Result, error) {
 	if r.Container != "" && r.Container != flinkContainer && r.Deployment != "" {
 		return nil, errors.New("--container " + r.Container + ": in a FlinkDeployment the JobManager's container is always " + flinkContainer)
 	}
+	if r.Backend == backendVVP {
+		return nil, errors.New("--backend " + backendVVP + ": Flink itself writes the command of a FlinkDeployment's JobManager, where no gate can be put; run it as a Deployment")
+	}
 	conf, err := r.operatorConf(o)
 	if err != nil {
 		return nil, err

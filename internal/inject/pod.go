@@ -86,6 +86,11 @@ func (r *run) addToSpec(p *pod, result *Result) error {
 	if err := t.appendToContainer(p.jobManager, mount{Name: volumeName, MountPath: mountPath, ReadOnly: true}); err != nil {
 		return err
 	}
+	if p.cluster.Backend == backendVVP {
+		if err := r.addGate(p, result); err != nil {
+			return err
+		}
+	}
 	return r.addLiveness(p, result)
 }
 

@@ -28,6 +28,7 @@ func operator(conf string, rest ...string) string {
 func TestWhatCannotBeDoneIsRefusedByName(t *testing.T) {
 	t.Parallel()
 	with := func(change func(*Options)) Options { return usual(change) }
+	vvp := func(o *Options) { o.Backend = backendVVP }
 	const twice = "podTemplate: {spec: {containers: [{name: flink-main-container, volumeMounts: [{name: a, mountPath: /a}, {name: a, mountPath: /b}]}]}}"
 	for _, tt := range []struct {
 		name, input string
@@ -52,6 +53,11 @@ func TestWhatCannotBeDoneIsRefusedByName(t *testing.T) {
 		{"a Job", workload("Job", "standalone-job"), usual(), []string{"Job jm: a JobManager in a Job"}},
 		{"a cluster id that is no label", jm("jobmanager, -Dhigh-availability.type=kubernetes, -Dkubernetes.cluster-id=" + strings.Repeat("x", 64)), usual(), []string{"1 to 63 characters"}},
 		{"a bad port", jm(known + ", -Drest.port=many"), usual(), []string{"rest.port", "many"}},
+		{"an HA service of the platform's", jm("jobmanager, -Dhigh-availability=vvp-kubernetes, -Dkubernetes.cluster-id=demo"), usual(), []string{"high-availability.type: NONE", "--backend vvp-kubernetes", "flink-ha migrate"}},
+		{"the same, and asked for", jm("jobmanager, -Dhigh-availability=vvp-kubernetes, -Dkubernetes.cluster-id=demo"), with(vvp), []string{"high-availability.type: NONE"}},
+		{"sidecars that elect beside Flink's HA service", jm(known), with(vvp), []string{"--backend vvp-kubernetes contradicts high-availability.type: kubernetes"}},
+		{"sidecars that elect, and a probe that ends standbys", jm("jobmanager, -Dkubernetes.cluster-id=demo", "  startupProbe: {tcpSocket: {port: 6123}}"), with(vvp), []string{"container main has a startupProbe of its own", "remove the probe"}},
+		{"sidecars that elect, of the operator", operator(""), with(vvp), []string{"run it as a Deployment"}},
 		{"the operator: HA off", operator(""), usual(), []string{"FlinkDeployment demo: spec.flinkConfiguration sets no high-availability.type"}},
 		{"the operator: no name", strings.Replace(operator("high-availability: kubernetes"), "name: demo", "generateName: demo", 1), usual(), []string{"no metadata.name"}},
 		{"the operator: a merge by name that loses a mount", operator("high-availability: kubernetes, "+mergeByName+": 'true'", twice), usual(), []string{"mounts one volume twice"}},

@@ -2,6 +2,7 @@ package inject
 
 import (
 	"fmt"
+	"path"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -139,8 +140,12 @@ func (o Options) Check() error {
 		return fmt.Errorf("--image is missing: the image with this program")
 	case strings.ContainsAny(o.Image, " \t\n"):
 		return fmt.Errorf("--image %q has a blank in it", o.Image)
-	case o.Backend != "" && o.Backend != "kubernetes" && o.Backend != "zookeeper":
-		return fmt.Errorf("--backend %q: this release knows kubernetes and zookeeper", o.Backend)
+	case o.Backend != "" && o.Backend != "kubernetes" && o.Backend != "zookeeper" && o.Backend != backendVVP:
+		return fmt.Errorf("--backend %q: this release knows kubernetes, zookeeper and %s", o.Backend, backendVVP)
+	case o.ResumeFrom != "" && o.Backend != backendVVP:
+		return fmt.Errorf("--resume-from is for --backend %s: Flink's own HA services know what to go on from", backendVVP)
+	case o.ResumeFrom != "" && !path.IsAbs(o.ResumeFrom):
+		return fmt.Errorf("--resume-from %q is no absolute path", o.ResumeFrom)
 	case o.Port < 1 || o.Port > 65535:
 		return fmt.Errorf("--port %d is no port", o.Port)
 	}

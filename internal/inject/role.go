@@ -18,6 +18,15 @@ func LockRule(clusterID string) rbacv1.PolicyRule {
 	}
 }
 
+// ElectionRule is what sidecars that elect may do with their lock, by name. They poll
+// it; the right to create it is among StateRules.
+func ElectionRule(clusterID string) rbacv1.PolicyRule {
+	return rbacv1.PolicyRule{
+		APIGroups: []string{""}, Resources: []string{"configmaps"},
+		ResourceNames: []string{clusterID + "-vvp-leader"}, Verbs: []string{"get", "update"},
+	}
+}
+
 // PodRule lets a sidecar hear the kubelet's word of its own pod. It names none:
 // the names of a Deployment's pods are not known beforehand, and all of them share
 // one service account.
@@ -163,7 +172,11 @@ func (c Cluster) grants(owner bool) ([]grant, error) {
 	if owner && c.published() == first(c.Pods, c.published()) {
 		pods = append(pods, OwnerRules(c.Workload)...)
 	}
-	lock := slices.Concat([]rbacv1.PolicyRule{LockRule(c.ID)}, StateRules(c.ID), LeaderRules(c.ID))
+	rule := LockRule(c.ID)
+	if c.Backend == backendVVP {
+		rule = ElectionRule(c.ID)
+	}
+	lock := slices.Concat([]rbacv1.PolicyRule{rule}, StateRules(c.ID), LeaderRules(c.ID))
 	switch {
 	case c.Backend == "zookeeper":
 		published := append([]rbacv1.PolicyRule{CreateRule()}, LeaderRules(c.object())...)

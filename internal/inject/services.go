@@ -69,10 +69,14 @@ func (c Cluster) services(sidecarPort int) ([]service, error) {
 	of := func(suffix, namespace string, spec serviceSpec) service {
 		return service{"v1", "Service", metadata{Name: c.object() + suffix, Namespace: namespace, Labels: ownLabels()}, spec}
 	}
+	leader := serviceSpec{Ports: []servicePort{{"rest", restPort, "TCP"}}}
+	if c.Backend == backendVVP {
+		leader.ClusterIP = "None" // TaskManagers need all of the leader's ports by this name
+	}
 	both := []service{
 		// Without a selector: the leader's sidecar writes its EndpointSlice, and finds
 		// the port by this name.
-		of("-ha-leader", c.published(), serviceSpec{Ports: []servicePort{{"rest", restPort, "TCP"}}}),
+		of("-ha-leader", c.published(), leader),
 		// A sidecar knows the leader whether or not its own JobManager is ready.
 		of("-ha-sidecars", first(c.Pods, c.published()), serviceSpec{
 			ClusterIP: "None", PublishNotReady: true, Selector: map[string]string{LabelCluster: label},

@@ -143,6 +143,7 @@ func remove(own *yaml.Node) bool {
 	for _, c := range manifest.List(own, "spec", "containers") {
 		removeFrom(c, added, mountsOf(manifest.Text(c, "name")), named(volumeName), "volumeMounts")
 		removeLiveness(c, added)
+		removeGate(c, added)
 	}
 	for _, list := range []string{"containers", "initContainers"} {
 		removeFrom(own, added, list, isOurs, "spec", list)
