@@ -38,7 +38,7 @@ test-short: ## the tests that need no real parts
 	go test -race -short ./...
 
 test-all: test mutants ## test, and what takes too long for it
-	FLINK_HA_LAB_SLOW=1 go test -race -p 1 -count=1 -timeout 60m ./lab/e2e
+	FLINK_HA_LAB_SLOW=1 go test -race -p 1 -count=1 -timeout 60m ./leader/leadertest ./leader/vvp ./lab/e2e
 
 # CI=1 leaves out the scenarios that take minutes.
 e2e: needs ## real pods on a real node: root and Debian's containerd, runc, containernetworking-plugins, iptables

@@ -13,7 +13,7 @@ import (
 // seedVariable names the one seed to replay, with its trace.
 const seedVariable = "FLINK_HA_VVP_SEED"
 
-// TestSimulation plays 10,000 seeds: at no instant do two JobManagers run, nor may two
+// TestSimulation plays many seeds: at no instant do two JobManagers run, nor may two
 // gates run one, and with the faults over one leads within Timing.Bound.
 func TestSimulation(t *testing.T) {
 	if text := os.Getenv(seedVariable); text != "" {
@@ -29,8 +29,8 @@ func TestSimulation(t *testing.T) {
 		return
 	}
 	seeds := uint64(10_000)
-	if testing.Short() {
-		seeds = 1_000
+	if os.Getenv("FLINK_HA_LAB_SLOW") != "1" {
+		seeds = 3_000
 	}
 	begun := time.Now()
 	all, failures := play(seeds, breach{}, 3)
