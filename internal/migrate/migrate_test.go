@@ -19,6 +19,8 @@ var golden = []struct {
 	{"flink-conf", Options{ClusterID: "sessions", Namespace: "flink"}},
 	{"flink-conf-1.15", Options{FlinkVersion: "1.15.4", StorageDir: "s3://flink/ha"}},
 	{"config-nested", Options{ClusterID: "streaming"}},
+	{"config-flow", Options{ClusterID: "jobs"}},
+	{"config-end", Options{ClusterID: "jobs", Namespace: "jobs"}},
 	{"config-flat", Options{StorageDir: "file:///ha", Namespace: "flink"}},
 	{"standalone", Options{}},
 	{"arguments", Options{ClusterID: "fraud"}},

@@ -39,7 +39,7 @@ func read(in Input) (*source, error) {
 		return s, err
 	}
 	if body := s.yaml.Documents[0].Body(); body != nil && manifest.Text(body, "kind") == "" {
-		if f := newFlat(in.Content, 1); f != nil {
+		if f := newWritten(in.Content, 1); f != nil {
 			s.conf = f
 		}
 	}
@@ -106,7 +106,7 @@ func (r *run) holder(s *source, h holder) error {
 	var c textual
 	if h.legacy {
 		c = newLines(h.text.Value, h.line)
-	} else if f := newFlat(h.text.Value, h.line); f != nil {
+	} else if f := newWritten(h.text.Value, h.line); f != nil {
 		c, p.standard = f, true
 	}
 	if c != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,6 +33,10 @@ func TestIntegrationAMigratedClusterRecovers(t *testing.T) {
 				t.Errorf("%d configurations migrated, want those of two JobManagers and a TaskManager", m.files)
 			}
 
+			if code, conf := ask(t, "http://"+leader.Address+":8081/jobmanager/config"); code != http.StatusOK || !strings.Contains(conf, `"high-availability.kubernetes.leader-election.retry-period","value":"1s"`) {
+				t.Errorf("Flink does not know the retry-period, HTTP %d: %s", code, conf)
+			}
+
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
 			// Fail itself checks that no tick is skipped: the job goes on from its checkpoint.
@@ -56,19 +61,22 @@ type migration struct {
 }
 
 // ofFlink are the keys that a cluster of the old service does not have.
-var ofFlink = []string{"kubernetes.cluster-id: ", "kubernetes.namespace: ", "high-availability.kubernetes."}
+var ofFlink = []string{"kubernetes.cluster-id: ", "high-availability.type: ", "kubernetes.namespace: ", "high-availability.kubernetes."}
 
 func (m *migration) rewrite(name, conf string) (string, error) {
 	m.files++
+	service, storage := "high-availability: vvp-kubernetes # deprecated\n", "high-availability.storageDir: "
+	if name == "config.yaml" { // nested, beside keys that are not
+		service, storage = "high-availability:\n  type: vvp-kubernetes # deprecated\n\n", "  storageDir: "
+	}
 	before, cluster := "# HA by the platform\n", ""
 	for line := range strings.Lines(conf) {
 		if id, found := strings.CutPrefix(line, ofFlink[0]); found {
 			cluster = strings.TrimSpace(id)
 		}
-		switch {
-		case strings.HasPrefix(line, "high-availability.type: "):
-			before += "high-availability: vvp-kubernetes # deprecated\n"
-		case !hasOneOf(line, ofFlink):
+		if dir, found := strings.CutPrefix(line, "high-availability.storageDir: "); found {
+			before += service + storage + dir
+		} else if !hasOneOf(line, ofFlink) {
 			before += line
 		}
 	}
