@@ -22,7 +22,7 @@ const seedVariable = "FLINK_HA_SIM_SEED"
 // for that.
 var simulations = func() int {
 	if os.Getenv("FLINK_HA_LAB_SLOW") != "1" {
-		return 3_000
+		return 2_000
 	}
 	return 10_000
 }()

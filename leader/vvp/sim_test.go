@@ -30,7 +30,7 @@ func TestSimulation(t *testing.T) {
 	}
 	seeds := uint64(10_000)
 	if os.Getenv("FLINK_HA_LAB_SLOW") != "1" {
-		seeds = 3_000
+		seeds = 1_000
 	}
 	begun := time.Now()
 	all, failures := play(seeds, breach{}, 3)
