@@ -50,6 +50,8 @@ type Evidence struct {
 	// Problem says in one line why Alive is empty or ambiguous, or why the death
 	// of a process cannot be witnessed; empty when all is well.
 	Problem string
+	// Waiting: no JobManager runs, and one will be started when this pod leads.
+	Waiting bool
 	// Second is what another witness says of the same JobManager, for people;
 	// nothing is decided by it. Empty where there is no other.
 	Second string

@@ -85,6 +85,8 @@ func (r Rules) worthACase(s State, holder string, now time.Time) bool {
 func (r Rules) ending(s State, now time.Time) (Outcome, string, bool) {
 	v := s.view
 	switch {
+	case v.Lock == LockAbsent && r.Elects:
+		return Vacated, "somebody has deleted the lock", true
 	case v.Lock == LockAbsent:
 		return Retired, "Flink has removed the lock's object", true
 	case v.Lock == LockUnreadable:
@@ -166,6 +168,9 @@ func (r Rules) name(s *State, now time.Time) (Outcome, string) {
 	}
 	switch s.view.Lock {
 	case LockAbsent:
+		if r.Elects {
+			return Absent, "there is no lock: the first sidecar whose gate waits makes it"
+		}
 		if s.everSeen {
 			return Retired, "Flink has removed the lock's object"
 		}
@@ -190,6 +195,8 @@ func (r Rules) nameHeld(s *State) (Outcome, string) {
 		return UnboundDeath, s.unbound
 	case s.guardOff != "":
 		return GuardOff, s.guardOff
+	case !s.alive() && s.evidence.Waiting:
+		return Standby, "another pod leads, the gate of this one waits"
 	case !s.alive():
 		return Observing, s.evidence.Problem
 	case s.wantLook != "":

@@ -35,6 +35,8 @@ type Loop struct {
 	// Told brings what only the caller can know: Refused and Identified. May be
 	// nil.
 	Told <-chan Input
+	// Now is time.Now if nil. It is the clock that the backend dates records by.
+	Now func() time.Time
 	// CallTimeout bounds each request to the backend; 2 s if zero.
 	CallTimeout time.Duration
 	// Grace is how long Run goes on after ctx is done while something is still
@@ -160,13 +162,13 @@ func (r *running) turn(ctx context.Context) error {
 		if done == nil && d.Settled {
 			return nil
 		}
-		timer.Reset(pauseUntil(d.Wake))
+		timer.Reset(pauseUntil(d.Wake, r.now()))
 	}
 }
 
 func (r *running) step(in Input) Decision {
-	now := time.Now()
-	r.beat.Store(now.UnixNano())
+	now := r.now()
+	r.beat.Store(time.Now().UnixNano())
 	var d Decision
 	r.state, d = r.Rules.Decide(r.state, in, now)
 	snap := r.state.snapshot(d, now)
@@ -204,13 +206,13 @@ func (r *running) do(a Action) {
 		r.wg.Go(func() {
 			ctx, cancel := context.WithTimeout(r.ctx, r.callTimeout())
 			defer cancel()
-			begun := time.Now()
+			begun := r.now()
 			v, err := r.Backend.Read(ctx)
 			r.send(ReadDone{Begun: begun, View: v, Err: err})
 		})
 	case ActionRelease:
 		r.wg.Go(func() {
-			ctx, cancel := context.WithDeadline(r.ctx, earlier(a.Before, time.Now().Add(r.callTimeout())))
+			ctx, cancel := context.WithTimeout(r.ctx, min(a.Before.Sub(r.now()), r.callTimeout()))
 			defer cancel()
 			v, err := r.Backend.Release(ctx, a.View, a.Holder)
 			r.send(ReleaseDone{View: v, Err: err})
@@ -225,17 +227,17 @@ func (r *running) callTimeout() time.Duration {
 	return 2 * time.Second
 }
 
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
+func (l *Loop) now() time.Time {
+	if l.Now != nil {
+		return l.Now()
 	}
-	return b
+	return time.Now()
 }
 
-// pauseUntil is the time to the next turn, within the heartbeat.
-func pauseUntil(wake time.Time) time.Duration {
+// pauseUntil is the time from now to the next turn, within the heartbeat.
+func pauseUntil(wake, now time.Time) time.Duration {
 	if wake.IsZero() {
 		return heartbeat
 	}
-	return min(max(time.Until(wake), time.Millisecond), heartbeat)
+	return min(max(wake.Sub(now), time.Millisecond), heartbeat)
 }

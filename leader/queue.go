@@ -9,7 +9,8 @@ import (
 // Attributed tells by another way than a published address whose a holder is: its
 // connection to the store ends in a socket of Process, seen while that process was
 // the only JobManager alive here, before and after. It is how a standby, which
-// publishes nothing, gets bound.
+// publishes nothing, gets bound. And where the sidecar itself is the holder, it is how
+// it tells which process it let run.
 type Attributed struct {
 	Holder  string
 	Process Process
@@ -17,9 +18,9 @@ type Attributed struct {
 
 func (Attributed) input() {}
 
-// attributed binds a holder that waits in the queue, if nothing speaks against it.
+// attributed binds a holder with a stake in the lock, if nothing speaks against it.
 func (r Rules) attributed(s *State, in Attributed, now time.Time, d *Decision) {
-	if s.guardOff != "" || !s.contact || !slices.Contains(s.view.Contenders, in.Holder) {
+	if s.guardOff != "" || !s.contact || !slices.Contains(s.view.stakes(), in.Holder) || in.Holder == "" {
 		return
 	}
 	if _, known := s.binding(in.Holder); known {

@@ -11,6 +11,8 @@ type Rules struct {
 	Self Self
 	// Bind decides whose process a holder is: BindByChange for Kubernetes HA.
 	Bind func(prev, next View, self Self) (holder, why string)
+	// Elects: the sidecars themselves make the lock and hold it (vvp-kubernetes).
+	Elects bool
 	// Margin is how long before its end a lease is no longer worth freeing: the
 	// standby is about to take it, and a contender that loses a race of writes
 	// sleeps a whole retry period (fabric8 LeaderElector).

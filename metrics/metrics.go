@@ -25,6 +25,7 @@ type Metrics struct {
 	events          *prometheus.CounterVec
 	stateUp         prometheus.Gauge
 	stuck           prometheus.Counter
+	elections       *prometheus.CounterVec
 	discovery
 }
 
@@ -78,6 +79,10 @@ func New(reg prometheus.Registerer, version string, snapshot func() *leader.Snap
 			Name: "flink_ha_state_up",
 			Help: "1 while the cluster's state (pause and history) is seen and can be written.",
 		}),
+		elections: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "flink_ha_elections_total",
+			Help: "vvp-kubernetes: what this sidecar did with the lock (acquired, resumed, dropped, mended, trouble).",
+		}, []string{"outcome"}),
 		stuck: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "flink_ha_jobmanager_stuck_total",
 			Help: "Times that this pod's JobManager was found stuck.",
@@ -90,7 +95,7 @@ func New(reg prometheus.Registerer, version string, snapshot func() *leader.Snap
 	build.Set(1)
 	m.discovery = newDiscovery(reg)
 	reg.MustRegister(m.leaderChanges, m.releases, m.releaseDuration, m.phases, m.requests, m.watchRestarts,
-		m.unboundDeaths, m.checks, m.events, m.stateUp, m.stuck, build, gauges{snapshot, verdict})
+		m.unboundDeaths, m.checks, m.events, m.stateUp, m.stuck, m.elections, build, gauges{snapshot, verdict})
 	return m
 }
 
@@ -117,6 +122,9 @@ func (m *Metrics) StateUp(up bool) { m.stateUp.Set(one(up)) }
 
 // Stuck counts a JobManager that was found stuck.
 func (m *Metrics) Stuck() { m.stuck.Inc() }
+
+// Election counts what came of this sidecar's own campaign (vvp-kubernetes).
+func (m *Metrics) Election(outcome string) { m.elections.WithLabelValues(outcome).Inc() }
 
 // Decided counts what one decision brought.
 func (m *Metrics) Decided(d leader.Decision) {

@@ -51,6 +51,7 @@ func codedMetrics(t *testing.T) map[string]string {
 	m.Request("get", "ok")
 	m.Checked("rest", true)
 	m.Event("sent")
+	m.Election("acquired")
 	m.Published("configmap", "ok")
 	m.FollowerRefused("full")
 	for _, d := range failover() {

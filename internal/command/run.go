@@ -15,6 +15,7 @@ import (
 	"flink-ha-sidecar/internal/control"
 	"flink-ha-sidecar/internal/daemon"
 	"flink-ha-sidecar/jobmanager/pulse"
+	"flink-ha-sidecar/leader/vvp"
 )
 
 func newRun(environ []string) *cobra.Command {
@@ -54,7 +55,7 @@ func runFlags(f *pflag.FlagSet, s *daemon.Settings) {
 		confDir = "/opt/flink/conf"
 	}
 	f.StringVar(&s.FlinkConfDir, "flink-conf-dir", confDir, "directory of Flink's configuration, as the JobManager sees it")
-	f.StringVar(&s.Backend, "backend", "", "HA service: kubernetes or zookeeper (default: Flink's high-availability.type)")
+	f.StringVar(&s.Backend, "backend", "", "HA service: kubernetes, zookeeper or vvp-kubernetes (default: Flink's high-availability.type)")
 	f.StringVar(&s.Namespace, "namespace", "", "namespace of the cluster (default: Flink's kubernetes.namespace)")
 	f.StringVar(&s.ClusterID, "cluster-id", "", "cluster id (default: Flink's kubernetes.cluster-id or high-availability.cluster-id)")
 	f.StringVar(&s.Kubeconfig, "kubeconfig", "", "kubeconfig file (default: in-cluster, else Flink's kubernetes.config.file)")
@@ -77,6 +78,11 @@ func runFlags(f *pflag.FlagSet, s *daemon.Settings) {
 	f.BoolVar(&s.Publish, "publish", true, "publish the leader's address in ConfigMap and EndpointSlice <cluster-id>-ha-leader")
 	f.StringVar(&s.PublishFile, "publish-file", "", "write the leader's address to this file as well")
 	f.IntVar(&s.MaxFollowers, "max-followers", discovery.DefaultFollowers, "how many followers may wait at /v1/leader and /v1/events at once")
+	election := vvp.DefaultTiming()
+	f.DurationVar(&s.Election.Lease, "vvp-lease-duration", election.Lease, "vvp-kubernetes: how long a lock that is not renewed is left alone")
+	f.DurationVar(&s.Election.RenewDeadline, "vvp-renew-deadline", election.RenewDeadline, "vvp-kubernetes: how long after the last renewal the leader's JobManager gets SIGTERM")
+	f.DurationVar(&s.Election.RetryPeriod, "vvp-retry-period", election.RetryPeriod, "vvp-kubernetes: how often the lock is read, and renewed")
+	f.DurationVar(&s.Election.KillTime, "vvp-kill-time", election.KillTime, "vvp-kubernetes: how long the JobManager may take to be gone after SIGKILL")
 	f.DurationVar(&s.ShutdownGrace, "shutdown-grace", 25*time.Second, "after SIGTERM, how long to stay until the JobManager has ended and its lock is free")
 	f.StringVar(&s.LogLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&s.LogFormat, "log-format", "json", "json or console")

@@ -19,11 +19,12 @@ import (
 const (
 	backendKubernetes = "kubernetes"
 	backendZooKeeper  = "zookeeper"
+	backendVVP        = "vvp-kubernetes"
 )
 
 // backends gives each its HA service.
 var backends = map[string]flinkconf.HA{
-	backendKubernetes: flinkconf.HAKubernetes, backendZooKeeper: flinkconf.HAZooKeeper,
+	backendKubernetes: flinkconf.HAKubernetes, backendZooKeeper: flinkconf.HAZooKeeper, backendVVP: flinkconf.HAVVP,
 }
 
 // chooseBackend holds the flag against Flink's configuration.
@@ -31,20 +32,22 @@ func chooseBackend(flag string, ha flinkconf.Setting[flinkconf.HA]) (string, err
 	_, known := backends[flag]
 	switch {
 	case flag != "" && !known:
-		return "", refuse("--backend %q: this release knows kubernetes and zookeeper", flag)
+		return "", refuse("--backend %q: this release knows kubernetes, zookeeper and vvp-kubernetes", flag)
+	case flag == backendVVP && ha.Value == flinkconf.HANone: // as it should be: Flink itself runs without HA
+		return flag, nil
 	case flag != "" && ha.IsSet() && ha.Value != backends[flag]:
 		return "", refuse("--backend %s contradicts %s", flag, ha)
 	case flag != "":
 		return flag, nil
 	case ha.Value == flinkconf.HANone:
-		return "", refuse("high-availability.type is not set: without Flink's HA service there is no lock to watch over")
+		return "", refuse("high-availability.type is not set: without Flink's HA service there is no lock to watch over (--backend vvp-kubernetes has the sidecars elect)")
 	}
 	for name, service := range backends {
 		if ha.Value == service {
 			return name, nil
 		}
 	}
-	return "", refuse("%s: this release watches over kubernetes and zookeeper alone", ha)
+	return "", refuse("%s: this release knows kubernetes, zookeeper and vvp-kubernetes alone", ha)
 }
 
 // observed is a backend with what helps people to find the lock.
@@ -56,7 +59,14 @@ type observed interface {
 }
 
 // newBackend makes the plan's. done is called at the very end.
-func newBackend(p *plan, m *metrics.Metrics) (b observed, done func(), err error) {
+func newBackend(s Settings, p *plan, m *metrics.Metrics, log *zap.Logger) (b observed, done func(), err error) {
+	if p.backend == backendVVP {
+		x, err := newElection(s, p, m, log)
+		if err != nil {
+			return nil, nil, err
+		}
+		return x, func() {}, nil
+	}
 	if p.backend == backendZooKeeper {
 		p.zookeeper.Count = m.Request
 		z, err := zookeeper.New(p.zookeeper)
@@ -76,6 +86,10 @@ func newBackend(p *plan, m *metrics.Metrics) (b observed, done func(), err error
 func (p *plan) rules() leader.Rules {
 	r := leader.DefaultRules()
 	r.Self = p.self
+	if p.backend == backendVVP { // the elector knows whom it let run
+		r.Elects = true
+		r.Bind = func(leader.View, leader.View, leader.Self) (string, string) { return "", "" }
+	}
 	if p.backend == backendZooKeeper {
 		r.Bind = leader.BindByOwner
 		r.StickyFor += p.zookeeper.SessionTimeout // there is no lease to count from
@@ -87,7 +101,7 @@ func (p *plan) rules() leader.Rules {
 // reach finds the way to the lock, and to the API server where that is another.
 func (p *plan) reach(s Settings, conf flinkconf.Config) (err error) {
 	file := first(s.Kubeconfig, conf.KubeConfig.Value)
-	if p.backend == backendKubernetes {
+	if p.backend != backendZooKeeper {
 		p.rest, p.access, err = apiAccess(file, conf.KubeContext.Value)
 		return err
 	}
@@ -112,7 +126,7 @@ func (p *plan) lockFields() []zap.Field {
 	if p.backend == backendZooKeeper {
 		fields = append(fields, zap.Strings("zookeeper_servers", p.zookeeper.Servers), zap.String("zookeeper_path", p.zookeeper.Path),
 			zap.Bool("zookeeper_tls", p.zookeeper.TLS != nil), zap.Duration("session_timeout", p.zookeeper.SessionTimeout))
-	} else {
+	} else if p.backend == backendKubernetes {
 		fields = append(fields, zap.Duration("lease_duration", p.lease), zap.Duration("retry_period", p.retry))
 	}
 	if p.rest != nil {
@@ -137,6 +151,10 @@ func (d *daemon) explainAbsence(ctx, serving context.Context) {
 		return
 	}
 	if d.loop.Snapshot().Outcome != leader.Absent {
+		return
+	}
+	if d.plan.backend == backendVVP {
+		d.log.Warn("ConfigMap "+d.backend.Name()+" does not exist, and no gate that waits has this sidecar make it: is the JobManager started by 'flink-ha gate'?", zap.String("gate", d.loop.Snapshot().Evidence.Problem))
 		return
 	}
 	object, service, where := "ConfigMap", "Kubernetes HA", "namespace"

@@ -52,12 +52,13 @@ func Run(ctx context.Context, s Settings, w io.Writer) error {
 }
 
 type daemon struct {
-	log     *zap.Logger
-	plan    *plan
-	loop    *leader.Loop
-	pulse   *pulse.Watcher
-	backend observed
-	done    func()
+	log      *zap.Logger
+	settings Settings
+	plan     *plan
+	loop     *leader.Loop
+	pulse    *pulse.Watcher
+	backend  observed
+	done     func()
 	// attributor is set where the queue for the lock has places of standbys.
 	attributor *attributor
 	watcher    *jobmanager.Watcher
@@ -76,11 +77,11 @@ type daemon struct {
 }
 
 func newDaemon(s Settings, p *plan, log *zap.Logger) (_ *daemon, err error) {
-	d := &daemon{log: log, plan: p, loop: &leader.Loop{Rules: p.rules(), Grace: s.ShutdownGrace}}
+	d := &daemon{log: log, settings: s, plan: p, loop: &leader.Loop{Rules: p.rules(), Grace: s.ShutdownGrace}}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m := metrics.New(registry, s.Version, d.loop.Snapshot, func() pulse.Verdict { return d.pulse.Verdict() })
-	if d.backend, d.done, err = newBackend(p, m); err != nil {
+	if d.backend, d.done, err = newBackend(s, p, m, log); err != nil {
 		return nil, err
 	}
 	l := newLocator(d.loop.Snapshot, p)
@@ -122,8 +123,17 @@ func (d *daemon) listen(s Settings, registry *prometheus.Registry, m *metrics.Me
 	if d.server, err = server.Listen(o); err != nil {
 		return err
 	}
-	if d.socket, err = openSocket(s, d.log); err != nil || d.socket == nil {
+	if d.socket, err = openSocket(s, d.log); err != nil {
 		return err
+	}
+	if x, elects := d.backend.(*election); elects {
+		if d.socket == nil {
+			return refuse("vvp-kubernetes needs the pod's socket, at which the gate asks (--socket)")
+		}
+		d.socket.HandlePermit(x.permit)
+	}
+	if d.socket == nil {
+		return nil
 	}
 	d.socket.HandleCheck(d.inputs)
 	d.socket.Handle("GET "+status.Path, server.Status(o.Document))
@@ -135,12 +145,18 @@ func (d *daemon) wire(s Settings, l *locator, m *metrics.Metrics) (err error) {
 	memory := &memory{dir: s.StateDir, log: d.log}
 	processes, told := newIdentifier(d.watcher, d.plan, l, d.log)
 	d.loop.Backend = d.backend
-	if d.loop.Processes, err = withWord(processes, s, d.plan, m, d.ownedBy); err != nil {
-		return err
-	}
 	d.loop.Told = told
-	d.loop.Restored = memory.restore(d.watcher)
 	d.loop.Save = memory.save
+	if x, elects := d.backend.(*election); elects {
+		x.told = processes.told
+		d.loop.Processes, d.loop.Now = x.witness, x.now
+		d.loop.Restored = memory.restorePause()
+	} else {
+		if d.loop.Processes, err = withWord(processes, s, d.plan, m, d.ownedBy); err != nil {
+			return err
+		}
+		d.loop.Restored = memory.restore(d.watcher)
+	}
 	if err := d.share(s, m, processes.tell); err != nil {
 		return err
 	}
@@ -189,7 +205,11 @@ func (d *daemon) ownedBy(kind string) {
 
 // cluster names what is watched.
 func (p *plan) cluster(s Settings) status.Cluster {
-	return status.Cluster{ID: p.clusterID, Namespace: p.namespace, Backend: p.backend, Pod: s.PodName, Version: s.Version}
+	c := status.Cluster{ID: p.clusterID, Namespace: p.namespace, Backend: p.backend, Pod: s.PodName, Version: s.Version}
+	if p.backend == backendVVP {
+		c.Deprecated = deprecation
+	}
+	return c
 }
 
 // run serves as long as the loop turns: the port is the last to close, so that
@@ -226,6 +246,13 @@ func (d *daemon) run(ctx context.Context) error {
 		defer context.AfterFunc(serving, cancel)() // a port that breaks ends the sidecar
 		return d.loop.Run(looping)
 	})
+	if x, elects := d.backend.(*election); elects {
+		g.Go(func() error {
+			x.run(ctx, serving, d.loop.Snapshot)
+			return nil
+		})
+		g.Go(func() error { return x.hearKubelet(serving, d.settings, d.plan, d.ownedBy) })
+	}
 	if d.attributor != nil {
 		g.Go(func() error {
 			d.attributor.run(serving)

@@ -28,6 +28,15 @@ func (m *memory) restore(w *jobmanager.Watcher) leader.Restored {
 	return restored
 }
 
+// restorePause leaves the bindings out: whose the lock is a gate tells anew.
+func (m *memory) restorePause() leader.Restored {
+	state, err := jobmanager.LoadState(m.dir)
+	if err != nil {
+		m.log.Warn("state of an earlier run is not used", zap.Error(err))
+	}
+	return leader.Restored{Releases: state.Releases, Pause: state.Pause}
+}
+
 func (m *memory) save(r leader.Restored) {
 	err := jobmanager.SaveState(m.dir, jobmanager.State{Bindings: r.Bindings, Releases: r.Releases, Pause: r.Pause})
 	if err != nil && !m.failed {

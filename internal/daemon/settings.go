@@ -3,6 +3,8 @@ package daemon
 import (
 	"errors"
 	"time"
+
+	"flink-ha-sidecar/leader/vvp"
 )
 
 // ErrConfiguration marks what no restart can mend.
@@ -32,12 +34,14 @@ type Settings struct {
 	TLSKeyFile    string
 	// Socket is control.DefaultPath if empty; then the sidecar does without where
 	// it cannot be made.
-	Socket        string
-	ReadyPolicy   string
-	Workload      string
-	HungAfter     time.Duration
-	RESTCAFile    string
-	Publish       bool
+	Socket      string
+	ReadyPolicy string
+	Workload    string
+	HungAfter   time.Duration
+	RESTCAFile  string
+	Publish     bool
+	// Election is how long everything takes with vvp-kubernetes.
+	Election      vvp.Timing
 	PublishFile   string
 	MaxFollowers  int
 	ShutdownGrace time.Duration

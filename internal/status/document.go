@@ -41,6 +41,8 @@ type Cluster struct {
 	Backend   string `json:"backend"`
 	Pod       string `json:"pod,omitempty"`
 	Version   string `json:"version"`
+	// Deprecated says why this HA service should be left, and how; empty for others.
+	Deprecated string `json:"deprecated,omitempty"`
 }
 
 // Backend says whether the lock can be seen.

@@ -15,6 +15,9 @@ func WriteTable(out io.Writer, d Document) error {
 		fmt.Fprintf(w, "%s\t%s\n", name, fmt.Sprintf(format, args...))
 	}
 	row("CLUSTER", "%s in namespace %s, %s HA", d.Cluster.ID, d.Cluster.Namespace, d.Cluster.Backend)
+	if d.Cluster.Deprecated != "" {
+		row("WARNING", "%s", d.Cluster.Deprecated)
+	}
 	row("STATE", "%s: %s", d.Outcome, d.Reason)
 	if d.Pause != nil {
 		row("PAUSED", "nothing is freed: %s", d.Pause)

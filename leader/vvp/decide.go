@@ -101,9 +101,10 @@ const (
 	Resumed
 	// Dropped: its tenure is over; Reason says why.
 	Dropped
-	// ChildStarted: its JobManager runs under the present tenure.
+	// ChildStarted: a gate tells of a JobManager that runs, whatever its tenure.
 	ChildStarted
-	// ChildEnded: that has ended, with Proof.
+	// ChildEnded: one has ended, with Proof; Epoch is set if the tenure is, or was last,
+	// this member's.
 	ChildEnded
 	// Trouble: what stands in the lock is not as sidecars write it.
 	Trouble
@@ -115,6 +116,7 @@ const (
 type Event struct {
 	Kind   EventKind
 	Epoch  leader.Epoch
+	Gate   string
 	Child  Child
 	Proof  leader.Proof
 	Reason string
@@ -255,8 +257,8 @@ func (r Rules) settle(s *State, d *Decision) {
 			return
 		}
 		if c := s.gate.Child; s.gate.Has && c.Ended && c.Epoch == epoch.String() { // it ended while we took its tenure up
-			s.last = epoch
-			d.Events = append(d.Events, Event{Kind: ChildEnded, Epoch: epoch, Child: c, Proof: leader.ProofPidfd})
+			s.last = epoch // that is for this lease to settle
+			d.Events = append(d.Events, Event{Kind: Dropped, Epoch: epoch, Reason: "the JobManager had ended"})
 			return
 		}
 		kind := Acquired
@@ -266,9 +268,6 @@ func (r Rules) settle(s *State, d *Decision) {
 		}
 		s.tenure = t
 		d.Events = append(d.Events, Event{Kind: kind, Epoch: epoch})
-		if kind == Resumed {
-			d.Events = append(d.Events, Event{Kind: ChildStarted, Epoch: epoch, Child: s.gate.Child})
-		}
 		return
 	}
 }

@@ -149,7 +149,7 @@ func (e *Elector) Observe(ctx context.Context, sink func(leader.View), gap func(
 	defer wg.Wait()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	teller := teller{sink: sink, gap: gap}
+	teller := teller{sink: sink, gap: gap, now: e.wall}
 	for {
 		select {
 		case <-ctx.Done():
@@ -195,6 +195,7 @@ func (e *Elector) request(ctx context.Context, a Action) result {
 type teller struct {
 	sink   func(leader.View)
 	gap    func(error)
+	now    func() time.Time
 	last   leader.View
 	told   bool
 	resync bool
@@ -209,7 +210,7 @@ func (t *teller) tell(r result) {
 		t.resync = true
 		return
 	}
-	v := r.sight.View(time.Now())
+	v := r.sight.View(t.now())
 	if v.Lock == leader.LockAbsent && t.told && t.last.Lock != leader.LockAbsent {
 		v.Revision = t.last.Revision + 1 // whatever comes next has a higher one
 	}
@@ -221,13 +222,16 @@ func (t *teller) tell(r result) {
 	t.sink(v)
 }
 
+// wall is the clock that the records of this elector are dated by.
+func (e *Elector) wall() time.Time { return e.clock().Wall }
+
 // Read is leader.Backend's.
 func (e *Elector) Read(ctx context.Context) (leader.View, error) {
 	s, err := e.store.get(ctx)
 	if err != nil {
 		return leader.View{}, err
 	}
-	return s.View(time.Now()), nil
+	return s.View(e.wall()), nil
 }
 
 // Release gives the lock back if its record is still, byte for byte, the one of v.
@@ -245,5 +249,5 @@ func (e *Elector) Release(ctx context.Context, v leader.View, holder string) (le
 	if err != nil {
 		return leader.View{}, err
 	}
-	return s.View(time.Now()), nil
+	return s.View(e.wall()), nil
 }

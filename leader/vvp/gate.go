@@ -33,14 +33,24 @@ func (r Rules) asked(s *State, g Gate, now Now, d *Decision) {
 	g.Heard = now.Boot
 	before := s.gate
 	s.gate = g
-	_, ran := State{tenure: s.tenure, gate: before}.Leads()
-	if child, runs := s.Leads(); runs && !ran {
-		d.Events = append(d.Events, Event{Kind: ChildStarted, Epoch: s.tenure.Epoch, Child: child})
+	known := before.Has && before.Name == g.Name && before.Child.Number == g.Child.Number
+	switch {
+	case g.lives() && !known:
+		d.Events = append(d.Events, Event{Kind: ChildStarted, Epoch: s.epochOf(g.Child), Gate: g.Name, Child: g.Child})
+	case g.Has && g.Child.Ended && (!known || !before.Child.Ended):
+		r.childEnded(s, g.Name, g.Child, leader.ProofPidfd, now, d)
 	}
-	fresh := !before.Has || before.Name != g.Name || before.Child.Number != g.Child.Number || !before.Child.Ended
-	if g.Has && g.Child.Ended && fresh {
-		r.childEnded(s, g.Child, leader.ProofPidfd, now, d)
+}
+
+// epochOf is that of a child, where it is this member's last or present one; else zero.
+func (s State) epochOf(c Child) leader.Epoch {
+	switch {
+	case s.tenure != nil && c.Epoch == s.tenure.Name:
+		return s.tenure.Epoch
+	case !s.last.IsZero() && c.Epoch == s.last.String():
+		return s.last
 	}
+	return leader.Epoch{}
 }
 
 // gateEnded takes in that a gate and all it had started is gone.
@@ -49,7 +59,7 @@ func (r Rules) gateEnded(s *State, proof leader.Proof, now Now, d *Decision) {
 	s.gate = Gate{}
 	switch {
 	case g.lives():
-		r.childEnded(s, g.Child, proof, now, d)
+		r.childEnded(s, g.Name, g.Child, proof, now, d)
 	case s.tenure != nil && s.tenure.Gate == g.Name:
 		// It may have started one and died with it before it could tell.
 		r.drop(s, "the gate has ended before it told of a JobManager", d)
@@ -59,15 +69,12 @@ func (r Rules) gateEnded(s *State, proof leader.Proof, now Now, d *Decision) {
 
 // childEnded takes in that a JobManager is gone. Its gate starts no other one by a
 // permit that it had asked for before, so no permit stands any more.
-func (r Rules) childEnded(s *State, c Child, proof leader.Proof, now Now, d *Decision) {
+func (r Rules) childEnded(s *State, gate string, c Child, proof leader.Proof, now Now, d *Decision) {
 	s.clearAt = 0
+	d.Events = append(d.Events, Event{Kind: ChildEnded, Epoch: s.epochOf(c), Gate: gate, Child: c, Proof: proof})
 	if s.tenure == nil || c.Epoch != s.tenure.Name {
-		if c.Epoch == s.last.String() && !s.last.IsZero() {
-			d.Events = append(d.Events, Event{Kind: ChildEnded, Epoch: s.last, Child: c, Proof: proof})
-		}
 		return
 	}
-	d.Events = append(d.Events, Event{Kind: ChildEnded, Epoch: s.tenure.Epoch, Child: c, Proof: proof})
 	r.drop(s, "the JobManager has ended", d)
 	s.restUntil = now.Boot + r.Timing.rest()
 }

@@ -155,7 +155,9 @@ func (s *sidecar) note(e Event) {
 			s.release(e.Epoch)
 		}
 	case ChildEnded:
-		s.release(e.Epoch)
+		if !e.Epoch.IsZero() {
+			s.release(e.Epoch)
+		}
 	}
 }
 
