@@ -20,17 +20,27 @@ import (
 
 // BuildSidecar builds the sidecar as it stands in the checkout, and returns the
 // path of the binary below dir. With race it reports data races when it runs.
-func BuildSidecar(ctx context.Context, progress *Progress, dir string, race bool) (_ string, err error) {
-	root, err := ModuleRoot()
-	if err != nil {
-		return "", err
-	}
-	done := progress.Step("build the sidecar")
-	defer func() { done(err) }()
+func BuildSidecar(ctx context.Context, progress *Progress, dir string, race bool) (string, error) {
 	var flags []string
 	if race {
 		flags = append(flags, "-race")
 	}
+	return buildSidecar(ctx, progress, dir, "build the sidecar", flags...)
+}
+
+// BuildSkewedSidecar builds the sidecar with the clock of the test build, which
+// FLINK_HA_LAB_CLOCK sets off: "1.05,60s" runs 5 % fast and is a minute ahead.
+func BuildSkewedSidecar(ctx context.Context, progress *Progress, dir string) (string, error) {
+	return buildSidecar(ctx, progress, dir, "build the sidecar with a clock that is off", "-tags", "labclock")
+}
+
+func buildSidecar(ctx context.Context, progress *Progress, dir, step string, flags ...string) (_ string, err error) {
+	root, err := ModuleRoot()
+	if err != nil {
+		return "", err
+	}
+	done := progress.Step(step)
+	defer func() { done(err) }()
 	binary := filepath.Join(dir, "flink-ha")
 	return binary, goBuild(ctx, root, binary, ".", flags...)
 }
@@ -46,6 +56,8 @@ type Sidecar struct {
 	// Socket is its --socket. It is named by the JobManager's address, which is the
 	// lab's alone, since a test's folder may be too long for a socket.
 	Socket string
+	// Env is added to its environment.
+	Env []string
 
 	binary string
 	args   []string
@@ -86,7 +98,7 @@ func (c *Sidecar) Start() error {
 	if err := os.MkdirAll(c.StateDir, 0o755); err != nil {
 		return fmt.Errorf("start %s: %w", c.Name, err)
 	}
-	p, err := start(spec{name: c.Name, path: c.binary, args: c.args, log: c.Log()})
+	p, err := start(spec{name: c.Name, path: c.binary, args: c.args, env: c.Env, log: c.Log()})
 	if err != nil {
 		return err
 	}

@@ -147,7 +147,7 @@ func TestBackendIsFlinksUnlessTheFlagSaysTheSame(t *testing.T) {
 		"the same by flag":         {backendZooKeeper, set(flinkconf.HAZooKeeper), backendZooKeeper, ""},
 		"a flag alone":             {backendZooKeeper, flinkconf.Setting[flinkconf.HA]{}, backendZooKeeper, ""},
 		"a flag that contradicts":  {backendZooKeeper, set(flinkconf.HAKubernetes), "", "contradicts"},
-		"a flag that nobody knows": {"etcd", set(flinkconf.HAKubernetes), "", "knows kubernetes and zookeeper"},
+		"a flag that nobody knows": {"etcd", set(flinkconf.HAKubernetes), "", "knows kubernetes, zookeeper and vvp-kubernetes"},
 		"another HA service":       {"", set(flinkconf.HAOther), "", "high-availability.type"},
 		"none":                     {"", flinkconf.Setting[flinkconf.HA]{}, "", "not set"},
 	} {
