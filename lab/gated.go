@@ -47,7 +47,7 @@ type GatedPod struct {
 
 // gateTimings let a TaskManager notice within seconds that its JobManager is gone: it is
 // told by nobody, and Flink's default is 50 s.
-var gateTimings = map[string]string{"heartbeat.interval": "500 ms", "heartbeat.timeout": "4000 ms"}
+var gateTimings = map[string]string{"heartbeat.interval": "500", "heartbeat.timeout": "4000"}
 
 // retainCheckpoints keeps a job that ends with its JobManager from taking its checkpoints
 // along.
