@@ -69,12 +69,14 @@ func readProcess(pid int) (seen, bool) {
 	return seen{pid: pid, started: started, args: strings.Split(strings.TrimSuffix(string(cmdline), "\x00"), "\x00")}, true
 }
 
-// Lifespan is from when to when a process was there, after the boot. Born is cut off
-// to 10 ms and Gone is when its end was seen: it was there for no longer.
+// Lifespan is from when to when a process was there, after the boot.
 type Lifespan struct {
 	PID        int
 	Name       string
 	Born, Gone time.Duration
+	// Exact: by the kernel's own times of fork and exit. Else Born is cut off to 10 ms
+	// and Gone is when the end was seen, so that it was there for no longer.
+	Exact bool
 }
 
 // Lifespans watches processes from outside, by the process table and pidfds: it takes
@@ -83,6 +85,8 @@ type Lifespans struct {
 	marks map[string][]string // by name: paths of which one is in the command line
 	stop  chan struct{}
 	wg    sync.WaitGroup
+	// events is nil where the kernel does not tell.
+	events *procEvents
 
 	mu    sync.Mutex
 	spans []Lifespan
@@ -94,6 +98,10 @@ type Lifespans struct {
 // argument, or a path below it, and are none of this project's program.
 func WatchLifespans(marks map[string][]string) *Lifespans {
 	l := &Lifespans{marks: marks, stop: make(chan struct{}), live: map[int]bool{}}
+	if events, err := listenProcEvents(); err == nil {
+		l.events = events
+		l.wg.Go(func() { events.run(l.stop) })
+	}
 	l.wg.Go(l.watch)
 	return l
 }
@@ -204,17 +212,32 @@ func (l *Lifespans) fail(err error) {
 func (l *Lifespans) Seen() (ended []Lifespan, live int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	ended = slices.Clone(l.spans)
+	for _, s := range l.spans {
+		ended = append(ended, l.events.exact(s))
+	}
 	slices.SortFunc(ended, func(a, b Lifespan) int { return int(a.Born - b.Born) })
 	return ended, len(l.live)
+}
+
+// Of is the lifespan of a process of which somebody has told, and which was there for too
+// short to be seen in the process table; false if the kernel has not told of it either.
+func (l *Lifespans) Of(pid int, name string) (Lifespan, bool) {
+	return l.events.of(pid, name)
 }
 
 // Stop ends the watch. The error says that something went unseen.
 func (l *Lifespans) Stop() error {
 	close(l.stop)
 	l.wg.Wait()
+	if l.events != nil {
+		return errors.Join(l.err, l.events.lost)
+	}
 	return l.err
 }
+
+// uncertain is by how much lifespans that are not exact may overlap: a busy machine tells
+// so much later of an end.
+const uncertain = 50 * time.Millisecond
 
 // Overlap returns two lifespans that have an instant in common, if there are any.
 func Overlap(spans []Lifespan) (a, b Lifespan, found bool) {
@@ -222,7 +245,11 @@ func Overlap(spans []Lifespan) (a, b Lifespan, found bool) {
 	for i := 1; i < len(sorted); i++ {
 		// The longest of those before may be any of them.
 		last := slices.MaxFunc(sorted[:i], func(a, b Lifespan) int { return int(a.Gone - b.Gone) })
-		if sorted[i].Born < last.Gone {
+		allowed := uncertain
+		if sorted[i].Exact && last.Exact {
+			allowed = 0
+		}
+		if sorted[i].Born+allowed < last.Gone {
 			return last, sorted[i], true
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -27,9 +28,7 @@ func TestFirstProcess(t *testing.T) {
 		if signal == unix.SIGKILL {
 			words = append(words, "deaf")
 		}
-		// Its last word is one that only these processes have.
-		args := append(unshare, os.Args[0], "guard", s.socket, os.Args[0], "jobmanager", file)
-		cmd := exec.Command("unshare", append(args, words...)...)
+		cmd := exec.Command("unshare", slices.Concat(unshare, []string{os.Args[0], "guard", s.socket, os.Args[0], "jobmanager", file}, words)...)
 		cmd.Stderr = os.Stderr
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
