@@ -199,6 +199,8 @@ func (r Rules) nameHeld(s *State) (Outcome, string) {
 		return Standby, "another pod leads, the gate of this one waits"
 	case !s.alive():
 		return Observing, s.evidence.Problem
+	case r.Elects:
+		return Standby, "the gate's JobManager is not known to hold the lock yet"
 	case s.wantLook != "":
 		return Standby, "the holder has published our address and its process is being looked at"
 	case s.unbound != "":

@@ -62,14 +62,21 @@ type Permit struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// HandlePermit answers gates: permit must answer at once, from what is known.
+// HandlePermit answers gates: permit must answer at once, from what is known. A zero
+// Permit says that nothing is known yet, as after the sidecar's start: the gate gets no
+// answer then, and the last permit stands until its time is over.
 func (s *Server) HandlePermit(permit func(PermitRequest, time.Time) Permit) {
 	s.HandleOwn("POST "+PermitPath, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var req PermitRequest
 		if !read(w, r, &req) {
 			return
 		}
-		Answer(w, permit(req, time.Now()))
+		p := permit(req, time.Now())
+		if p == (Permit{}) {
+			http.Error(w, "the sidecar has just started and does not know yet", http.StatusServiceUnavailable)
+			return
+		}
+		Answer(w, p)
 	}))
 }
 

@@ -123,10 +123,11 @@ func (p *plan) reach(s Settings, conf flinkconf.Config) (err error) {
 // lockFields say in the log where the lock is.
 func (p *plan) lockFields() []zap.Field {
 	fields := []zap.Field{zap.String("backend", p.backend), zap.String("cluster_id", p.clusterID)}
-	if p.backend == backendZooKeeper {
+	switch p.backend {
+	case backendZooKeeper:
 		fields = append(fields, zap.Strings("zookeeper_servers", p.zookeeper.Servers), zap.String("zookeeper_path", p.zookeeper.Path),
 			zap.Bool("zookeeper_tls", p.zookeeper.TLS != nil), zap.Duration("session_timeout", p.zookeeper.SessionTimeout))
-	} else if p.backend == backendKubernetes {
+	case backendKubernetes:
 		fields = append(fields, zap.Duration("lease_duration", p.lease), zap.Duration("retry_period", p.retry))
 	}
 	if p.rest != nil {

@@ -65,7 +65,7 @@ func electionRules(s Settings, p *plan) (vvp.Rules, error) {
 // newRun names this run of the sidecar.
 func newRun() string {
 	raw := make([]byte, 8)
-	rand.Read(raw) //nolint:errcheck // never fails (crypto/rand)
+	rand.Read(raw)
 	return hex.EncodeToString(raw)
 }
 
@@ -115,6 +115,9 @@ func (x *election) permit(r control.PermitRequest, _ time.Time) control.Permit {
 	p := x.Permit(g)
 	if now := x.State().Gate(); now.Name == g.Name && (!now.Has || now.Child.Ended) {
 		x.witness.Waits()
+	}
+	if p.Unknown {
+		return control.Permit{}
 	}
 	x.refusal(p)
 	return control.Permit{

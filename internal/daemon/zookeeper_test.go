@@ -148,6 +148,9 @@ func TestBackendIsFlinksUnlessTheFlagSaysTheSame(t *testing.T) {
 		"a flag alone":             {backendZooKeeper, flinkconf.Setting[flinkconf.HA]{}, backendZooKeeper, ""},
 		"a flag that contradicts":  {backendZooKeeper, set(flinkconf.HAKubernetes), "", "contradicts"},
 		"a flag that nobody knows": {"etcd", set(flinkconf.HAKubernetes), "", "knows kubernetes, zookeeper and vvp-kubernetes"},
+		"sidecars that elect":      {"", set(flinkconf.HAVVP), backendVVP, ""},
+		"they by flag, none else":  {backendVVP, set(flinkconf.HANone), backendVVP, ""},
+		"they beside Flink's own":  {backendVVP, set(flinkconf.HAKubernetes), "", "contradicts"},
 		"another HA service":       {"", set(flinkconf.HAOther), "", "high-availability.type"},
 		"none":                     {"", flinkconf.Setting[flinkconf.HA]{}, "", "not set"},
 	} {

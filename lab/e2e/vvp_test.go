@@ -96,7 +96,7 @@ func (e *election) throughProxy(p *parts, file string) string {
 
 // end stops all and holds what was observed against the promise.
 func (e *election) end() {
-	e.GatedCluster.Stop()
+	e.Stop()
 	e.none()
 	spans, _ := e.spans.Seen()
 	if err := e.spans.Stop(); err != nil {
@@ -193,10 +193,8 @@ func TestVVPLockOfADeadJobManagerIsFreedAtOnce(t *testing.T) {
 	p := shared(t)
 	e := startElection(t, []string{"--vvp-retry-period", "300ms"}, p.sidecar) // the lease is 15 s
 	n := e.bound()
-	for _, text := range []string{"WARNING", "deprecated"} {
-		if table, _ := e.Sidecars[n].Command(t.Context(), "status"); !strings.Contains(table, text) {
-			t.Errorf("status does not say %q:\n%s", text, table)
-		}
+	if _, document := ask(t, e.Sidecars[n].URL()+"/v1/status"); !strings.Contains(document, "vvp-kubernetes is deprecated") {
+		t.Errorf("the status does not say that it is deprecated:\n%s", document)
 	}
 	if err := e.Pods[n].KillJobManager(); err != nil {
 		t.Fatal(err)
@@ -353,12 +351,11 @@ func TestVVPLockDeleted(t *testing.T) {
 // TestVVPClockThatIsOff: one sidecar's clock is a minute off and 5 % fast, or slow; its
 // pod and the other one take turns in dying unseen.
 func TestVVPClockThatIsOff(t *testing.T) {
-	p := shared(t)
+	shared(t)
 	skewed, err := lab.BuildSkewedSidecar(t.Context(), lab.NewProgress(os.Stderr), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = p
 	for name, clock := range map[string]string{"fast and ahead": "1.05,60s", "slow and behind": "0.95,-60s"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

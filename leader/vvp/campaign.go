@@ -120,7 +120,7 @@ func (r Rules) acquire(s *State, now Now) Action {
 		counter = max(counter, s.seen.revision())
 	}
 	at := now.Wall.UTC().Format(timeFormat)
-	return r.write(s, Record{Format: recordFormat, Holder: r.holder(), Counter: counter + 1, Acquired: at, Renewed: at, LeaseMS: r.Timing.Lease.Milliseconds()}, now)
+	return r.write(s, Record{Format: recordFormat, Holder: r.holder(counter + 1), Counter: counter + 1, Acquired: at, Renewed: at, LeaseMS: r.Timing.Lease.Milliseconds()}, now)
 }
 
 // write notes what is sent, so that it is known again if the reply is lost.

@@ -2,6 +2,7 @@ package vvp
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"flink-ha-sidecar/leader"
@@ -17,8 +18,9 @@ type Rules struct {
 	Published map[string]Published
 }
 
-// holder is how this member calls itself.
-func (r Rules) holder() string { return r.Pod + "/" + r.Run }
+// holder is how this member calls itself in one tenure: a holder that was bound to one
+// JobManager is never another one's.
+func (r Rules) holder(counter uint64) string { return fmt.Sprintf("%s/%s.%d", r.Pod, r.Run, counter) }
 
 // Input is one thing that happened.
 type Input interface{ input() }
@@ -89,6 +91,8 @@ type Permit struct {
 	Epoch      string
 	Stop, Kill time.Duration
 	Reason     string
+	// Unknown: it cannot be said yet. The last permit stands until its time is over.
+	Unknown bool
 }
 
 // EventKind names what is worth a log line.

@@ -82,6 +82,10 @@ func (r Rules) childEnded(s *State, gate string, c Child, proof leader.Proof, no
 // permit says whether this gate's JobManager may run, and until when.
 func (r Rules) permit(s *State, gate string, now Now) Permit {
 	why := r.refusal(*s, gate)
+	if s.tenure == nil && gate == s.gate.Name && s.gate.lives() && (s.seen.Kind == Unknown || r.resumable(*s)) {
+		// The sidecar before this one may have let it run: a refusal would end it.
+		return Permit{Unknown: true, Reason: why}
+	}
 	if why != "" {
 		return Permit{Reason: why}
 	}

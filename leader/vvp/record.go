@@ -25,8 +25,8 @@ const (
 // Text gives; any other text is not a record.
 type Record struct {
 	Format int `json:"format"`
-	// Holder is the pod and the run of its sidecar, as in jm-0/3f2a91c04be7d215; empty
-	// if its holder has given the lock back.
+	// Holder is the pod, the run of its sidecar and the tenure, as in
+	// jm-0/3f2a91c04be7d215.7; empty if its holder has given the lock back.
 	Holder string `json:"holder"`
 	// Counter numbers the tenures of one object, Renewals the writes of one tenure.
 	Counter  uint64 `json:"counter"`

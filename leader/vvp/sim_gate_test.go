@@ -105,6 +105,9 @@ func (g *gate) ask() {
 }
 
 func (g *gate) answered(p Permit, begun time.Duration) {
+	if p.Unknown {
+		return // no answer
+	}
 	g.run, g.epoch, g.stopAt, g.killAt = p.Run, p.Epoch, begun+p.Stop, begun+p.Kill
 	if g.child.alive && !g.child.ending && p.Run && p.Epoch == g.child.epoch {
 		g.child.killAt = g.killAt

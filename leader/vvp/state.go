@@ -96,9 +96,7 @@ type State struct {
 	clearAt time.Duration
 	// retiring: the sidecar is to end.
 	retiring bool
-	// refused is why a gate gets no permit, for people.
-	refused string
-	told    string // the trouble that was told last
+	told     string // the trouble that was told last
 }
 
 // Tenure returns a copy of the present one, and whether there is one.
