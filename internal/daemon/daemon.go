@@ -23,6 +23,7 @@ import (
 	"flink-ha-sidecar/internal/server"
 	"flink-ha-sidecar/internal/status"
 	"flink-ha-sidecar/jobmanager"
+	"flink-ha-sidecar/jobmanager/parent"
 	"flink-ha-sidecar/jobmanager/pulse"
 	"flink-ha-sidecar/leader"
 	"flink-ha-sidecar/leader/zookeeper"
@@ -63,6 +64,8 @@ type daemon struct {
 	attributor *attributor
 	watcher    *jobmanager.Watcher
 	server     *server.Server
+	// gates hears those that only observe, where Flink elects; nil without a socket.
+	gates *parent.Observer
 	// socket is nil where it could not be made.
 	socket *control.Server
 	// keeper and journal are this sidecar's part in what all of the cluster share,
@@ -135,6 +138,10 @@ func (d *daemon) listen(s Settings, registry *prometheus.Registry, m *metrics.Me
 	if d.socket == nil {
 		return nil
 	}
+	if d.plan.backend != backendVVP {
+		d.gates = parent.NewObserver()
+		d.socket.HandlePermit(observeGate(d.gates))
+	}
 	d.socket.HandleCheck(d.inputs)
 	d.socket.Handle("GET "+status.Path, server.Status(o.Document))
 	return nil
@@ -152,7 +159,7 @@ func (d *daemon) wire(s Settings, l *locator, m *metrics.Metrics) (err error) {
 		d.loop.Processes, d.loop.Now = x.witness, x.now
 		d.loop.Restored = memory.restorePause()
 	} else {
-		if d.loop.Processes, err = withWord(processes, s, d.plan, m, d.ownedBy); err != nil {
+		if d.loop.Processes, err = withWord(d.withGate(processes), s, d.plan, m, d.ownedBy); err != nil {
 			return err
 		}
 		d.loop.Restored = memory.restore(d.watcher)

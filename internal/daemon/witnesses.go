@@ -21,6 +21,8 @@ import (
 // nothing is seen.
 type witnesses struct {
 	direct, word leader.Processes
+	// who is what word is called for people.
+	who string
 
 	mu                   sync.Mutex
 	lastDirect, lastWord leader.Evidence
@@ -37,7 +39,7 @@ func withWord(direct leader.Processes, s Settings, p *plan, m *metrics.Metrics, 
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfiguration, err)
 	}
-	return &witnesses{direct: direct, word: kubelet.New(kubelet.Options{
+	return &witnesses{who: "kubelet", direct: direct, word: kubelet.New(kubelet.Options{
 		Client: client, Namespace: podNamespace(p.namespace), Pod: s.PodName, Container: s.Container, Owner: ownedBy,
 		Count: func(verb string, err error) { m.Request(verb+"-pod", apiserver.Outcome(err)) },
 	})}, nil
@@ -84,7 +86,7 @@ func (w *witnesses) keep(which *leader.Evidence, e leader.Evidence) leader.Evide
 		w.noteEnd(e)
 	}
 	*which = e
-	return merge(w.lastDirect, w.timely(w.lastWord))
+	return merge(w.lastDirect, w.timely(w.lastWord), w.who)
 }
 
 // Look is leader.Processes'.
@@ -100,7 +102,7 @@ func (w *witnesses) Look(ctx context.Context) leader.Evidence {
 	if !asked {
 		word = w.lastWord
 	}
-	return merge(direct, w.timely(word))
+	return merge(direct, w.timely(word), w.who)
 }
 
 // noteEnd keeps when the processes were first seen to be gone.
@@ -117,20 +119,20 @@ func (w *witnesses) timely(word leader.Evidence) leader.Evidence {
 	if len(word.Alive) == 0 || w.lastEnd.IsZero() || word.Started.After(w.lastEnd) {
 		return word
 	}
-	word.Alive, word.Problem = nil, "the kubelet has not heard yet that the JobManager ended"
+	word.Alive, word.Problem = nil, "the "+w.who+" has not heard yet that the JobManager ended"
 	return word
 }
 
 // merge prefers what was seen; what the other says goes with it as a second
 // opinion. Several processes are no reason to take the word: it could not tell
 // them apart either.
-func merge(direct, word leader.Evidence) leader.Evidence {
+func merge(direct, word leader.Evidence, who string) leader.Evidence {
 	direct.Proof = leader.ProofPidfd
 	switch {
 	case word.At.IsZero():
 		return direct
 	case len(direct.Alive) > 0:
-		direct.Second = "kubelet: " + said(word)
+		direct.Second = who + ": " + said(word)
 		return direct
 	case len(word.Alive) == 0 && !direct.At.IsZero():
 		if word.Problem != "" {

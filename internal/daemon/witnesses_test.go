@@ -34,7 +34,7 @@ func TestMergePrefersWhatWasSeenAndKeepsTheOtherOpinion(t *testing.T) {
 		{"not looked yet", silent, runs, leader.ProofContainerStatus, 1, "", ""},
 		{"neither", unseen, ended, leader.ProofPidfd, 0, "", "no process matches; the kubelet does not say that container jobmanager runs"},
 	} {
-		got := merge(tt.direct, tt.word)
+		got := merge(tt.direct, tt.word, "kubelet")
 		if got.Proof != tt.proof || len(got.Alive) != tt.alive || got.Second != tt.second || got.Problem != tt.problem {
 			t.Errorf("%s: got proof %q, %d alive, second opinion %q, problem %q; want %q, %d, %q, %q", tt.name,
 				got.Proof, len(got.Alive), got.Second, got.Problem, tt.proof, tt.alive, tt.second, tt.problem)

@@ -5,7 +5,7 @@ package parent
 
 import (
 	"context"
-	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -56,16 +56,21 @@ func (w *Witness) Ended(p leader.Process, proof leader.Proof) {
 	w.push(leader.Death{Process: p, At: at, Seen: at, Proof: proof})
 }
 
-// set makes e the newest if it differs. A JobManager of which its gate says nothing any
-// more counts as running until its end is known.
+// set makes e the newest. A JobManager of which its gate says nothing any more counts as
+// running until its end is known.
 func (w *Witness) set(e leader.Evidence) {
+	e.At, e.Proof = w.now(), leader.ProofPidfd
+	w.tell(e)
+}
+
+// tell passes e on if it differs from the one before.
+func (w *Witness) tell(e leader.Evidence) {
 	w.mu.Lock()
 	old := w.current
 	w.mu.Unlock()
-	if fmt.Sprint(old.Alive, old.Problem) == fmt.Sprint(e.Alive, e.Problem) && !old.At.IsZero() {
+	if slices.Equal(old.Alive, e.Alive) && old.Problem == e.Problem && old.Waiting == e.Waiting && !old.At.IsZero() {
 		return
 	}
-	e.At, e.Proof = w.now(), leader.ProofPidfd
 	w.mu.Lock()
 	w.current = e
 	w.mu.Unlock()
