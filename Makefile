@@ -65,6 +65,9 @@ zkkills: needs ## kills with ZooKeeper HA: KILLS=200 stand-ins, every deletion a
 zkleftovers: needs ## what 20 failovers with ZooKeeper HA leave behind, plain and with sidecars
 	go run ./lab/cmd/zkleftovers
 
+vvp: needs ## vvp-kubernetes: a lock freed on proof against a lease that runs out; SAMPLES=3 FLINK= LEASE= RENEW= RETRY= OUT=FILE
+	@go run ./lab/cmd/vvp
+
 idle: needs ## what a sidecar costs while nothing happens, over FOR=5m
 	go run ./lab/cmd/idle
 
