@@ -29,7 +29,7 @@ type oneLock struct {
 const (
 	gateStop, gateKill = 600 * time.Millisecond, 1000 * time.Millisecond
 	// killTime is what is left between the last SIGKILL and the next permit.
-	killTime = 300 * time.Millisecond
+	killTime = 2 * time.Second
 )
 
 func (l *oneLock) permit(pod int, r control.PermitRequest, now time.Time) control.Permit {
