@@ -39,6 +39,8 @@ type ClusterOptions struct {
 
 	// Sidecar is the path of the sidecar's binary; empty: no sidecars.
 	Sidecar string
+	// Gated: each JobManager is started by `gate --observe`.
+	Gated bool
 	// SidecarArgs are further flags for each sidecar.
 	SidecarArgs []string
 	// SidecarKubeConfig is what the sidecars reach the API server with. If it is
@@ -165,6 +167,9 @@ func newCluster(ctx context.Context, o ClusterOptions) (_ *Cluster, err error) {
 	}
 	for _, j := range c.JobManagers {
 		c.Sidecars = append(c.Sidecars, NewSidecar(s, j, o.Sidecar, o.SidecarKubeConfig, o.SidecarArgs...))
+		if o.Gated {
+			j.Gate, j.Socket = o.Sidecar, c.Sidecars[len(c.Sidecars)-1].Socket
+		}
 	}
 	return c, nil
 }

@@ -24,6 +24,9 @@ type JobManager struct {
 
 	// Session: it runs as a session cluster's, without a job.
 	Session bool
+	// Gate is the program that starts it as its parent and tells the sidecar at Socket
+	// of its end, by `gate --observe`; empty: it has no gate.
+	Gate, Socket string
 
 	settings    *Settings
 	standIn     string // binary that runs instead of Flink, if not empty
@@ -97,6 +100,29 @@ func (j *JobManager) Start() error {
 }
 
 func (j *JobManager) command(name, log string) (path string, args []string) {
+	path, args = j.bare(name, log)
+	if j.Gate == "" {
+		return path, args
+	}
+	return j.Gate, append([]string{"gate", "--observe", "--socket", j.Socket, "--", path}, args...)
+}
+
+// KillBehindGate ends the JobManager by SIGKILL and leaves its gate alone.
+func (j *JobManager) KillBehindGate() error {
+	table, err := readProcesses()
+	if err != nil {
+		return err
+	}
+	for _, one := range table {
+		if one.has(j.ConfDir) && !one.isOurs() {
+			return syscall.Kill(one.pid, syscall.SIGKILL)
+		}
+	}
+	return fmt.Errorf("kill %s: there is none", j.Name)
+}
+
+// bare is the command without a gate.
+func (j *JobManager) bare(name, log string) (path string, args []string) {
 	own := []string{"org.apache.flink.container.entrypoint.StandaloneApplicationClusterEntryPoint", "--configDir", j.ConfDir}
 	if j.standIn != "" {
 		return j.standIn, append(append(own, "--log", log), j.standInArgs...)

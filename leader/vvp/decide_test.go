@@ -179,3 +179,28 @@ func TestSecondGateGetsNothingWhileTheFirstAsks(t *testing.T) {
 		t.Errorf("another gate is permitted too: %+v", p)
 	}
 }
+
+func TestKubeletsWordEndsTheGateThatWasThereBefore(t *testing.T) {
+	t.Parallel()
+	m := newMember(t)
+	m.leads()
+	m.waits(1.3)
+	m.runs(1.4, "uid/8", false)
+	g := m.state.Gate()
+	if g.stoppedBefore(g.FirstWall) || g.stoppedBefore(g.FirstWall.Add(-time.Second)) {
+		t.Error("the end of a container before the gate was heard is taken for its own")
+	}
+	if !g.stoppedBefore(g.FirstWall.Add(time.Second)) {
+		t.Error("the end of a container after the gate was heard is not taken for its own")
+	}
+	if d := m.at(1.5, Proven{Gate: "an earlier one", Proof: leader.ProofContainerStatus}); len(d.Events) > 0 {
+		t.Errorf("an earlier gate's end: %+v", d.Events)
+	}
+	d := m.at(1.6, Proven{Gate: "gate", Proof: leader.ProofContainerStatus})
+	if len(d.Events) != 2 || d.Events[0].Kind != ChildEnded || d.Events[0].Proof != leader.ProofContainerStatus || d.Events[1].Kind != Dropped {
+		t.Errorf("its end: %+v", d.Events)
+	}
+	if p := m.at(1.7, Asked{Gate{Name: "next"}}).Permit; p.Run {
+		t.Errorf("the next gate is permitted by the tenure that is over: %+v", p)
+	}
+}
