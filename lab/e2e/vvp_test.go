@@ -45,6 +45,12 @@ func startElection(t *testing.T, timings []string, binary string, clocks ...stri
 
 func newElection(t *testing.T, timings []string, binary string, clocks ...string) *election {
 	t.Helper()
+	return electionOf(t, nil, timings, binary, clocks...)
+}
+
+// electionOf is one of real Flink, or of stand-ins if flink is nil.
+func electionOf(t *testing.T, flink *lab.Flink, timings []string, binary string, clocks ...string) *election {
+	t.Helper()
 	p := shared(t)
 	dir := filepath.Join(labtest.Dir(t), "cluster")
 	if err := os.Mkdir(dir, 0o755); err != nil {
@@ -56,7 +62,7 @@ func newElection(t *testing.T, timings []string, binary string, clocks ...string
 		t.Fatal(err)
 	}
 	e.GatedCluster, err = lab.NewGatedCluster(lab.GatedOptions{
-		Binary: p.sidecar, Dir: dir,
+		Flink: flink, Binary: p.sidecar, Dir: dir,
 		Sidecar: func(_ *lab.GatedCluster, pod *lab.GatedPod) (*lab.Sidecar, error) {
 			kubeConfig := e.throughProxy(p, filepath.Join(dir, pod.Name+"-kubeconfig"))
 			s := pod.NewSidecar(binary, kubeConfig, timings...)
@@ -418,4 +424,56 @@ func TestVVPStartedAtOneInstant(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestVVPRealFlink: Flink without HA. Its leader is killed twice, the second time in a
+// pause, in which the lease alone decides, by the same timings in the same run.
+func TestVVPRealFlink(t *testing.T) {
+	p := shared(t)
+	e := electionOf(t, labtest.Flink(t, "2.3.0"), []string{"--vvp-retry-period", "1s"}, p.sidecar)
+	if err := e.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ctx := t.Context()
+	fail := func() (started, resumed time.Duration) {
+		n := e.bound()
+		if _, err := e.WaitForCheckpoint(ctx, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Pods[n].KillJobManager(); err != nil {
+			t.Fatal(err)
+		}
+		at := time.Now()
+		started = e.next(1-n, at)
+		checkpoint, err := e.WaitForCheckpoint(ctx, at.Add(started))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Pods[n].Gate().Wait(ctx); err == nil {
+			t.Error("the gate of a JobManager that was killed ended with status 0")
+		}
+		if err := e.Pods[n].Start(); err != nil { // as the kubelet does
+			t.Fatal(err)
+		}
+		return started, checkpoint.Sub(at)
+	}
+	started, resumed := fail()
+	n := e.bound()
+	if text, code := e.Sidecars[n].Command(ctx, "pause", "--for", "10m"); code != 0 {
+		t.Fatal(text)
+	}
+	alone, resumedAlone := fail()
+	t.Logf("killed to next JVM %v, to its first checkpoint %v; by the lease alone %v and %v",
+		started.Round(time.Millisecond), resumed.Round(time.Millisecond), alone.Round(time.Millisecond), resumedAlone.Round(time.Millisecond))
+	if alone < 10*time.Second || started > 5*time.Second {
+		t.Errorf("the next one was started after %v, by the lease alone after %v", started, alone)
+	}
+	ticks, err := lab.ReadTicks(e.Settings.Ticks())
+	if err == nil {
+		err = lab.CheckTicks(ticks)
+	}
+	if err != nil {
+		t.Error(err)
+	}
+	resumedFrom(t, ticks)
 }
