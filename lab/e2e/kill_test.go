@@ -35,7 +35,7 @@ func TestIntegrationLockOfKilledLeaderIsFreed(t *testing.T) {
 }
 
 func TestIntegrationLockOfKilledFlinkIsFreed(t *testing.T) {
-	for _, version := range versions("2.3", "1.18", "1.20") {
+	for _, version := range versions(2, "2.3", "1.18", "1.20") {
 		t.Run("Flink "+version, func(t *testing.T) {
 			p := shared(t)
 			c := start(t, p.flink(t, version))

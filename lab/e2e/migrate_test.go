@@ -19,7 +19,7 @@ import (
 // names vvp-kubernetes and knows nothing of Flink's own HA service, and starts real
 // Flink with what "flink-ha migrate" makes of it.
 func TestIntegrationAMigratedClusterRecovers(t *testing.T) {
-	for _, version := range []string{"2.3", "1.18"} { // config.yaml, flink-conf.yaml
+	for _, version := range versions(1, "2.3", "1.18") { // config.yaml, flink-conf.yaml
 		t.Run("Flink "+version, func(t *testing.T) {
 			p := shared(t)
 			o := p.flink(t, version)

@@ -44,7 +44,7 @@ func startPermitter(t *testing.T, p *lab.GatedPod) *permitter {
 // was checkpointed is not counted anew.
 func TestFlinkResumesWithoutHA(t *testing.T) {
 	parts := shared(t)
-	for _, version := range lab.FlinkVersions {
+	for _, version := range versions(1, lab.FlinkVersions...) {
 		t.Run(version, func(t *testing.T) {
 			dir := filepath.Join(labtest.Dir(t), "cluster")
 			if err := os.Mkdir(dir, 0o755); err != nil {

@@ -19,7 +19,7 @@ const (
 // TestIntegrationStuckJobManager: a stopped leader is reported and nothing else, and
 // its liveness probe fails by a positive answer alone.
 func TestIntegrationStuckJobManager(t *testing.T) {
-	for _, version := range versions("2.3", "1.20") {
+	for _, version := range versions(1, "2.3", "1.20") {
 		t.Run("Flink "+version, func(t *testing.T) {
 			p := shared(t)
 			o := lease(p.flink(t, version), 180*time.Second)

@@ -397,11 +397,15 @@ func TestVVPShutdownGivesTheLockBack(t *testing.T) {
 	eventually(t, "the sidecar ends", func() bool { return !e.Sidecars[n].Process().Alive() })
 }
 
-// TestVVPStartedAtOneInstant: both pods start at one instant, 100 times; after half of
-// the rounds the lock was given back, after the others it was left as it stood.
+// TestVVPStartedAtOneInstant: both pods start at one instant, 100 times where there is
+// time for that; after half of the rounds the lock was given back, after the others it was left as it stood.
 func TestVVPStartedAtOneInstant(t *testing.T) {
-	const clusters, rounds = 4, 25
-	timings := []string{"--vvp-lease-duration", "3s", "--vvp-renew-deadline", "1500ms", "--vvp-retry-period", "100ms", "--vvp-kill-time", "300ms"}
+	const clusters = 4
+	rounds := 5
+	if os.Getenv("FLINK_HA_LAB_SLOW") == "1" {
+		rounds = 25
+	}
+	timings := []string{"--vvp-lease-duration", "3s", "--vvp-renew-deadline", "1500ms", "--vvp-retry-period", "100ms", "--vvp-kill-time", "600ms"}
 	for range clusters {
 		t.Run("", func(t *testing.T) {
 			t.Parallel()

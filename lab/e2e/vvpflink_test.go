@@ -15,6 +15,7 @@ import (
 // killed, the other JobManager is started from the newest checkpoint, long before the
 // lease is over. No count is skipped.
 func TestFlinkFailsOverByProof(t *testing.T) {
+	slow(t)
 	p := shared(t)
 	timing := lab.VVPTiming{LeaseDuration: 20 * time.Second, RenewDeadline: 12 * time.Second, RetryPeriod: time.Second}
 	dir := filepath.Join(labtest.Dir(t), "cluster")

@@ -396,7 +396,7 @@ func TestIntegrationZooKeeperEnsemble(t *testing.T) {
 
 func TestIntegrationZooKeeperFlink(t *testing.T) {
 	p := newZKParts(t, lab.ZooKeeperOptions{})
-	for _, version := range versions("2.3", "1.18", "1.20") {
+	for _, version := range versions(2, "2.3", "1.18", "1.20") {
 		t.Run("Flink "+version, func(t *testing.T) {
 			c := start(t, lab.ClusterOptions{ZooKeeper: p.servers, Flink: labtest.Flink(t, version), Sidecar: p.sidecar})
 			leader := ready(t, c)
