@@ -9,7 +9,7 @@ import (
 // breaches are the rules that keep two JobManagers apart, each broken on purpose.
 func breaches() []breach {
 	return []breach{
-		{name: "the lease counts from the reply, not from before the request", only: 9, after: func(before State, s *State, in Input, now Now) {
+		{name: "the lease counts from the reply, not from before the request", mostly: 9, share: 100, after: func(before State, s *State, in Input, now Now) {
 			if in, ok := in.(WriteDone); ok && in.Err == nil && s.tenure != nil && before.busy == ActionWrite {
 				t := *s.tenure
 				t.From = now.Boot
@@ -35,13 +35,13 @@ func breaches() []breach {
 			return p
 		}},
 		{name: "the lock is given back before its JobManager has ended", hasty: true},
-		{name: "a record edited by hand counts", sight: func(s Sight) Sight {
+		{name: "a record edited by hand counts", mostly: 11, share: 70, sight: func(s Sight) Sight {
 			if s.Kind == Unreadable && strings.Contains(s.Text, `"holder":""`) {
 				s.Kind = Vacant
 			}
 			return s
 		}},
-		{name: "an older record put back counts", after: func(_ State, s *State, _ Input, _ Now) { s.edited = false }},
+		{name: "an older record put back counts", mostly: 11, share: 70, after: func(_ State, s *State, _ Input, _ Now) { s.edited = false }},
 		{name: "a new object is taken at once", after: func(_ State, s *State, _ Input, now Now) {
 			if s.seen.Kind == Empty && s.seen.Problem == "" {
 				s.since = now.Boot - time.Hour

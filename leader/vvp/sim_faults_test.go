@@ -21,8 +21,8 @@ func (w *world) fault() {
 	}
 	length := min(w.between(100*time.Millisecond, 25*time.Second), w.calm-w.now)
 	kind := w.rng.IntN(13)
-	if w.broken.only != 0 {
-		kind = w.broken.only
+	if w.broken.mostly != 0 && w.chance(w.broken.share) {
+		kind = w.broken.mostly
 	}
 	switch kind {
 	case 0:

@@ -31,8 +31,8 @@ type breach struct {
 	blind bool
 	// hasty: the lock is freed when the tenure is dropped, not at the child's end.
 	hasty bool
-	// only is the one kind of fault that there is, where the rule is seldom needed.
-	only int
+	// mostly is the kind of share percent of all faults, where the rule is seldom needed.
+	mostly, share int
 }
 
 // coverage counts what has happened in all runs.
