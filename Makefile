@@ -29,12 +29,13 @@ image: ## the container image for amd64 and arm64, as archives in bin/, without 
 demo: needs ## plain Flink against Flink with the sidecar; SAMPLES= BACKEND= FLINK= JOBMANAGERS= SIGNAL= RETRY= KEEP=1 OUT=FILE
 	@go run ./lab/cmd/demo
 
-# One package at a time: the real parts would otherwise fight for two cores. The
+# What runs real Flink is by itself: it would otherwise fight for two cores. The
 # simulators play all of their seeds without the race detector, which makes a pure
 # function twenty times slower and finds nothing in it.
 test: needs ## all tests: unit, contract, simulator, end to end on real parts
 	go vet ./...
-	go test -race -p 1 -count=1 -timeout 40m ./...
+	go test -race -p 2 -count=1 -timeout 30m $$(go list ./... | grep -v /lab/e2e$$)
+	go test -race -count=1 -timeout 40m ./lab/e2e
 	FLINK_HA_LAB_SLOW=1 go test -count=1 -run 'TestSimulation' ./leader/leadertest ./leader/vvp
 
 test-short: ## the tests that need no real parts
