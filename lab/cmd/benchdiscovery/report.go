@@ -103,14 +103,20 @@ func (r results) meaning() string {
 	few, _ := find("sidecar", least)
 	many, any := find("sidecar", most)
 	watch, watched := find("lock-1s", most)
-	poll, polled := find("poll", most)
+	var poll row // the largest: so many may poll that the server does not carry them
+	for _, one := range r.Rows {
+		if one.Source == "poll" && one.Followers >= poll.Followers {
+			poll = one
+		}
+	}
+	polled := poll.Followers > 0
 	if !any || !watched || !polled {
 		return "Not all sources are measured yet."
 	}
 	return fmt.Sprintf(`- With %s followers at the sidecars the API server sends %s events/s and uses %s s of CPU in %s s (%s events/s and %s s with %s followers); watching Flink's own lock at a retry-period of 1 s makes it %s events/s and %s s.
-- The last of %s followers hears of a new leader after %s ms from a sidecar, after %s ms by a watch of the lock, and after %s ms by polling every 5 s, which costs %s requests/s for ever.
+- The last of %s followers hears of a new leader after %s ms from a sidecar and after %s ms by a watch of the lock; of %s that poll every 5 s the last one hears after %s ms, and they cost %s requests/s for ever.
 - A sidecar that carries half of them needs %s MiB, so where TaskManagers are many, let them follow the sidecars; where they are few, any way will do.`,
 		number(float64(most)), none(many.Events), none(many.APICPU), number(many.Seconds), none(few.Events), none(few.APICPU), number(float64(least)),
 		number(watch.Events), number(watch.APICPU),
-		number(float64(most)), number(many.Max), number(watch.Max), number(poll.Max), number(poll.Requests), number(many.SidecarRSS))
+		number(float64(most)), number(many.Max), number(watch.Max), number(float64(poll.Followers)), number(poll.Max), number(poll.Requests), number(many.SidecarRSS))
 }
