@@ -15,7 +15,8 @@ import (
 // (FLINK-34007), and its pod is not ready; Flink 2.3 does, and its pod is ready all
 // the time. It is a session cluster: with a job Flink 1.18.1 ends itself.
 func TestIntegrationDemotedJobManager(t *testing.T) {
-	for version, returns := range map[string]bool{"1.18": false, "2.3": true} {
+	for _, version := range versions(1, "1.18", "2.3") {
+		returns := version != "1.18"
 		t.Run("Flink "+version, func(t *testing.T) {
 			control := labtest.ControlPlane(t) // its own: the others' must go on
 			p := shared(t)
