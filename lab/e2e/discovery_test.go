@@ -32,8 +32,6 @@ type leaderDocument struct {
 	} `json:"epoch"`
 }
 
-func TestIntegrationAllSourcesAgreeAfterFailovers(t *testing.T) { agreeAfter(t, 1) }
-
 func TestSlowIntegrationAllSourcesAgreeAfterTenFailovers(t *testing.T) {
 	slow(t)
 	agreeAfter(t, 10)

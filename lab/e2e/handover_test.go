@@ -156,6 +156,7 @@ func TestIntegrationHandoverOfARealJob(t *testing.T) {
 }
 
 func TestIntegrationHandoverOfARealJobWithZooKeeper(t *testing.T) {
+	slow(t)
 	z := labtest.ZooKeeper(t, lab.ZooKeeperOptions{})
 	t.Setenv("KUBECONFIG", "")
 	handsOver(t, start(t, lab.ClusterOptions{ZooKeeper: z, Flink: labtest.Flink(t, lab.FlinkVersions[0]), Sidecar: labtest.Sidecar(t),

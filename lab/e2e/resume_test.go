@@ -43,8 +43,9 @@ func startPermitter(t *testing.T, p *lab.GatedPod) *permitter {
 // in another pod from the newest checkpoint that is whole. No count is skipped, and what
 // was checkpointed is not counted anew.
 func TestFlinkResumesWithoutHA(t *testing.T) {
+	slow(t)
 	parts := shared(t)
-	for _, version := range versions(1, lab.FlinkVersions...) {
+	for _, version := range lab.FlinkVersions {
 		t.Run(version, func(t *testing.T) {
 			dir := filepath.Join(labtest.Dir(t), "cluster")
 			if err := os.Mkdir(dir, 0o755); err != nil {
