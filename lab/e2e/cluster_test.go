@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"os"
 	"strings"
 	"syscall"
@@ -154,4 +155,21 @@ func eventually(t *testing.T, what string, yes func() bool) {
 			t.Fatalf("ended while waiting: %s", what)
 		}
 	}
+}
+
+// mustTakeOver kills the leader of a job: next leads after it, with every phase in its
+// order. Fail itself checks that no tick is skipped and no two leaders' ticks mix.
+func mustTakeOver(t *testing.T, c *lab.Cluster, next *lab.JobManager) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	f, err := c.Fail(ctx, syscall.SIGKILL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Log(f)
+	if f.Next != next.Name {
+		t.Errorf("%s leads after %s, want %s", f.Next, f.Leader, next.Name)
+	}
+	mustBeInOrder(t, f, lab.DeathSeen, lab.LockFreed, lab.LeaderGranted, lab.JobRunning, lab.FirstCheckpoint)
 }

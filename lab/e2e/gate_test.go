@@ -37,6 +37,14 @@ type barrier struct {
 // newGate opens a gate, and returns it with a kubeconfig that leads through it.
 func newGate(t *testing.T, p *parts) (*gate, string) {
 	t.Helper()
+	g := &gate{proxy: toAPIServer(t, p), barrier: map[string]*barrier{}}
+	return g, kubeConfigThrough(t, p, g)
+}
+
+// toAPIServer passes requests on as they come; Rewrite may be replaced by one that
+// calls it.
+func toAPIServer(t *testing.T, p *parts) *httputil.ReverseProxy {
+	t.Helper()
 	config := p.control.Config()
 	config.BearerToken = "" // the sidecar's own passes through
 	transport, err := rest.TransportFor(config)
@@ -47,19 +55,24 @@ func newGate(t *testing.T, p *parts) (*gate, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &gate{barrier: map[string]*barrier{}}
-	g.proxy = &httputil.ReverseProxy{
+	return &httputil.ReverseProxy{
 		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(target) },
 		Transport:     transport,
 		FlushInterval: -1, // a watch is a response without end
 		ErrorHandler:  func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
 	}
-	server := httptest.NewTLSServer(g)
+}
+
+// kubeConfigThrough serves h until the test ends, and returns a kubeconfig of the
+// shared user that leads there.
+func kubeConfigThrough(t *testing.T, p *parts, h http.Handler) string {
+	t.Helper()
+	server := httptest.NewTLSServer(h)
 	t.Cleanup(func() {
 		server.CloseClientConnections()
 		server.Close()
 	})
-	return g, kubeConfigFor(t, p, server)
+	return kubeConfigFor(t, p, server)
 }
 
 // hold holds up requests of a method until open is called; arrived is closed as

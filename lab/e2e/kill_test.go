@@ -42,18 +42,7 @@ func TestIntegrationLockOfKilledFlinkIsFreed(t *testing.T) {
 			leader := ready(t, c)
 			s, next := c.SidecarOf(leader), standbyOf(t, c, leader)
 
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
-			defer cancel()
-			// Fail itself checks that no tick is skipped and no two leaders' ticks mix.
-			f, err := c.Fail(ctx, syscall.SIGKILL, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Log(f)
-			if f.Next != next.Name {
-				t.Errorf("%s leads after %s, want %s", f.Next, f.Leader, next.Name)
-			}
-			mustBeInOrder(t, f, lab.DeathSeen, lab.LockFreed, lab.LeaderGranted, lab.JobRunning, lab.FirstCheckpoint)
+			mustTakeOver(t, c, next)
 			if n := released(t, s, "freed"); n != 1 {
 				t.Errorf("%v releases counted, want 1", n)
 			}

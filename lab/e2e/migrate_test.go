@@ -2,17 +2,13 @@ package e2e
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
-
-	"flink-ha-sidecar/lab"
 )
 
 // TestIntegrationAMigratedClusterRecovers writes every configuration as one that
@@ -37,18 +33,7 @@ func TestIntegrationAMigratedClusterRecovers(t *testing.T) {
 				t.Errorf("Flink does not know the retry-period, HTTP %d: %s", code, conf)
 			}
 
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
-			defer cancel()
-			// Fail itself checks that no tick is skipped: the job goes on from its checkpoint.
-			f, err := c.Fail(ctx, syscall.SIGKILL, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Log(f)
-			if f.Next != next.Name {
-				t.Errorf("%s leads after %s, want %s", f.Next, f.Leader, next.Name)
-			}
-			mustBeInOrder(t, f, lab.DeathSeen, lab.LockFreed, lab.LeaderGranted, lab.JobRunning, lab.FirstCheckpoint)
+			mustTakeOver(t, c, next) // the job goes on from its checkpoint
 		})
 	}
 }

@@ -9,13 +9,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 )
 
@@ -30,40 +28,22 @@ const (
 // natted returns a kubeconfig of the shared user that leads through the move.
 func natted(t *testing.T, p *parts) string {
 	t.Helper()
-	config := p.control.Config()
-	config.BearerToken = "" // the sidecar's own passes through
-	transport, err := rest.TransportFor(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	target, err := url.Parse(config.Host)
-	if err != nil {
-		t.Fatal(err)
-	}
 	concerns := func(r *http.Request) bool { return strings.Contains(r.URL.Path, "/endpointslices") }
-	proxy := &httputil.ReverseProxy{
-		Rewrite: func(r *httputil.ProxyRequest) {
-			r.SetURL(target)
-			if concerns(r.Out) && r.Out.Body != nil {
-				r.Out.Body = moved{r.Out.Body, labNetwork, shownNetwork}
-			}
-		},
-		ModifyResponse: func(r *http.Response) error {
-			if concerns(r.Request) {
-				r.Body = moved{r.Body, shownNetwork, labNetwork}
-			}
-			return nil
-		},
-		Transport:     transport,
-		FlushInterval: -1, // a watch is a response without end
-		ErrorHandler:  func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
+	proxy := toAPIServer(t, p)
+	pass := proxy.Rewrite
+	proxy.Rewrite = func(r *httputil.ProxyRequest) {
+		pass(r)
+		if concerns(r.Out) && r.Out.Body != nil {
+			r.Out.Body = moved{r.Out.Body, labNetwork, shownNetwork}
+		}
 	}
-	server := httptest.NewTLSServer(proxy)
-	t.Cleanup(func() {
-		server.CloseClientConnections()
-		server.Close()
-	})
-	return kubeConfigFor(t, p, server)
+	proxy.ModifyResponse = func(r *http.Response) error {
+		if concerns(r.Request) {
+			r.Body = moved{r.Body, shownNetwork, labNetwork}
+		}
+		return nil
+	}
+	return kubeConfigThrough(t, p, proxy)
 }
 
 // kubeConfigFor is the shared user's way through server.
